@@ -105,6 +105,17 @@ pub enum Renewal {
     Lost,
 }
 
+/// What a node says of itself with each renewal.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeReport {
+    /// What it has applied of the change log.
+    pub applied: Seq,
+    /// Bytes of its journal that are not shipped.
+    pub journal_bytes: u64,
+    /// Everything that ended before is shipped.
+    pub complete_until: Timestamp,
+}
+
 /// A node as operators see it.
 #[derive(Debug, Clone)]
 pub struct NodeView {
@@ -123,7 +134,7 @@ pub struct NodeView {
     /// Whether it holds a lease.
     pub active: bool,
     /// What it last said of its journal: bytes not shipped.
-    pub journal_bytes: i64,
+    pub journal_bytes: u64,
 }
 
 impl Store {
@@ -136,12 +147,20 @@ impl Store {
         let _ = (name, version);
         todo!()
     }
-    /// Renews the lease; `applied` is what this node has applied, `journal_bytes` what it has not shipped.
+    /// Renews the lease and takes the node's report. Called every second on both engines; on SQLite nothing is written,
+    /// the report is kept in this process.
     ///
     /// # Errors
     /// When the store fails: the lease runs out by itself.
-    pub async fn lease_renew(&self, lease: &Lease, applied: Seq, journal_bytes: i64) -> Result<Renewal> {
-        let _ = (lease, applied, journal_bytes);
+    pub async fn lease_renew(&self, lease: &Lease, report: &NodeReport) -> Result<Renewal> {
+        let _ = (lease, report);
+        todo!()
+    }
+    /// Up to when usage is complete: the earliest `complete_until` of all nodes that hold a lease; now, if there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn usage_complete_until(&self) -> Result<Timestamp> {
         todo!()
     }
     /// Says that everything up to `applied` is in force on this node and the streams that had to end have ended;
