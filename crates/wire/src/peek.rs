@@ -1,0 +1,334 @@
+//! What a JSON request body says about itself: model, stream, and what bounds its cost.
+//!
+//! Invariant: what is checked is what the upstream will read. JSON readers differ in what they do with
+//! a member that comes twice (Python takes the last, serde refuses) and with its spelling (Go's
+//! `encoding/json` takes `Model` for `model`, pydantic takes `"true"` for `true`); so a body over
+//! which they could differ about a member that decides is refused, and the bytes go on as they came.
+
+use std::{borrow::Cow, ops::Range};
+
+use bytes::Bytes;
+
+use crate::json::{Cursor, DEPTH_MAX, Malformed, Text};
+
+/// Why a request body was refused. All are `400 invalid_request`; `Display` is the public message,
+/// which says what to do and repeats nothing of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeekError {
+    /// No body.
+    #[error("The request has no body. Send a JSON object with a \"model\".")]
+    Empty,
+    /// Opens with a byte order mark, which RFC 8259 forbids and readers treat differently.
+    #[error("The request body begins with a byte order mark. Send the JSON as UTF-8 without one.")]
+    ByteOrderMark,
+    /// Bytes that are not UTF-8.
+    #[error("The request body is not UTF-8 from byte {0} on. Send JSON encoded as UTF-8.")]
+    NotUtf8(usize),
+    /// Not JSON, or more than one JSON text.
+    #[error("The request body is not valid JSON from byte {0} on. Send exactly one JSON object.")]
+    NotJson(usize),
+    /// JSON, but no object.
+    #[error("The request body is not a JSON object. Send an object with a \"model\".")]
+    NotObject,
+    /// Arrays and objects too deep inside each other.
+    #[error("The request body is nested more than {DEPTH_MAX} levels deep. Send a flatter one.")]
+    TooDeep,
+    /// `model` missing or empty.
+    #[error(
+        "You must name a model: set \"model\" in the request body. GET /v1/models lists those that this key may use."
+    )]
+    ModelMissing,
+    /// `model` is no text.
+    #[error("\"model\" must be a string. GET /v1/models lists the models that this key may use.")]
+    ModelNotString,
+    /// A deciding member comes more than once.
+    #[error("\"{0}\" occurs more than once in the request body. Send it once.")]
+    Repeated(&'static str),
+    /// A name that some readers would take for a deciding member.
+    #[error("The request body has a name that differs from \"{0}\" only in upper and lower case. Spell it \"{0}\".")]
+    Misspelt(&'static str),
+    /// A deciding member of the wrong type.
+    #[error("\"{param}\" must be {wanted}.")]
+    WrongType {
+        /// The member.
+        param: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+    },
+}
+
+impl PeekError {
+    /// The member of the request that is at fault, for the error's `param`.
+    #[must_use]
+    pub fn param(&self) -> Option<&'static str> {
+        match self {
+            Self::ModelMissing | Self::ModelNotString => Some("model"),
+            Self::Repeated(param) | Self::Misspelt(param) | Self::WrongType { param, .. } => Some(param),
+            _ => None,
+        }
+    }
+}
+
+/// A request body that has been looked through, with what was found. Only [`peek`] makes one, so its
+/// places always fit its bytes.
+#[derive(Debug, Clone)]
+pub struct Peeked {
+    pub(crate) body: Bytes,
+    /// With its quotes.
+    pub(crate) model_at: Range<usize>,
+    /// What `model` means, where it is spelt by escapes.
+    model_unescaped: Option<Box<str>>,
+    /// Behind the last member's value.
+    pub(crate) end_of_members: usize,
+    pub(crate) stream_options: StreamOptions,
+    stream: bool,
+    max_tokens: Option<u64>,
+    max_completion_tokens: Option<u64>,
+    choices: Option<u64>,
+}
+
+/// `stream_options` as it stands in the body.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum StreamOptions {
+    #[default]
+    Absent,
+    Null(Range<usize>),
+    Object {
+        /// Behind the last member's value, or behind the opening brace.
+        end_of_members: usize,
+        is_empty: bool,
+        include_usage: Option<Switch>,
+        continuous_usage_stats: Option<Switch>,
+    },
+}
+
+/// A boolean member: where its value stands, and whether it is on.
+#[derive(Debug, Clone)]
+pub(crate) struct Switch {
+    pub at: Range<usize>,
+    pub on: bool,
+}
+
+impl Peeked {
+    /// The model that the client names, escapes resolved.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        if let Some(model) = &self.model_unescaped {
+            return model;
+        }
+        let inner = self.model_at.start + 1..self.model_at.end.saturating_sub(1);
+        self.body.get(inner).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+    /// Whether the client asks for a stream.
+    #[must_use]
+    pub fn stream(&self) -> bool {
+        self.stream
+    }
+    /// Whether the client itself asks for the usage chunk at the end of a stream.
+    #[must_use]
+    pub fn include_usage(&self) -> bool {
+        matches!(&self.stream_options, StreamOptions::Object { include_usage: Some(Switch { on: true, .. }), .. })
+    }
+    /// Whether the client itself asks for running usage in every chunk (an extension of vLLM and SGLang).
+    #[must_use]
+    pub fn continuous_usage_stats(&self) -> bool {
+        matches!(
+            &self.stream_options,
+            StreamOptions::Object { continuous_usage_stats: Some(Switch { on: true, .. }), .. }
+        )
+    }
+    /// The most output tokens for each choice that the client allows: the larger of `max_tokens` and
+    /// `max_completion_tokens`, since upstreams differ in which they heed. `None` where the client set
+    /// none that is a plain whole number; the model's own ceiling holds then.
+    #[must_use]
+    pub fn output_limit(&self) -> Option<u64> {
+        self.max_tokens.max(self.max_completion_tokens)
+    }
+    /// How many answers the client asks for (`n`), at least 1.
+    #[must_use]
+    pub fn choices(&self) -> u64 {
+        self.choices.unwrap_or(1)
+    }
+    /// The whole body as it came.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+/// Looks through a whole request body once, without building anything.
+///
+/// # Errors
+/// What makes the body one that is refused; see [`PeekError`].
+pub fn peek(body: Bytes) -> Result<Peeked, PeekError> {
+    if body.is_empty() {
+        return Err(PeekError::Empty);
+    }
+    if body.starts_with(b"\xef\xbb\xbf") {
+        return Err(PeekError::ByteOrderMark);
+    }
+    std::str::from_utf8(&body).map_err(|error| PeekError::NotUtf8(error.valid_up_to()))?;
+    let found = look(&body)?;
+    let model = found.model.ok_or(PeekError::ModelMissing)?;
+    let model_at = model.range();
+    let model_unescaped = match model.unescape().ok_or(PeekError::ModelNotString)? {
+        text if text.is_empty() => return Err(PeekError::ModelMissing),
+        Cow::Borrowed(_) => None,
+        Cow::Owned(text) => Some(text.into_boxed_str()),
+    };
+    Ok(Peeked {
+        model_at,
+        model_unescaped,
+        end_of_members: found.end_of_members,
+        stream_options: found.stream_options.unwrap_or_default(),
+        stream: found.stream.unwrap_or(false),
+        max_tokens: found.max_tokens.flatten(),
+        max_completion_tokens: found.max_completion_tokens.flatten(),
+        choices: found.n.flatten(),
+        body,
+    })
+}
+
+/// The deciding members: `None` until one has come.
+#[derive(Default)]
+struct Found<'a> {
+    model: Option<Text<'a>>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    max_tokens: Option<Option<u64>>,
+    max_completion_tokens: Option<Option<u64>>,
+    n: Option<Option<u64>>,
+    end_of_members: usize,
+}
+
+const DECIDING: [&str; 6] = ["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"];
+const SWITCHES: [&str; 2] = ["include_usage", "continuous_usage_stats"];
+
+fn look(body: &[u8]) -> Result<Found<'_>, PeekError> {
+    let mut cursor = Cursor::new(body);
+    let mut found = Found::default();
+    if cursor.next_byte() != Some(b'{') {
+        // What is no object may still be no JSON, and that is the better thing to say.
+        cursor.skip()?;
+        cursor.end()?;
+        return Err(PeekError::NotObject);
+    }
+    let mut members = cursor.enter_object()?;
+    while let Some(key) = cursor.key(&mut members)? {
+        match spelt(&key, &DECIDING)? {
+            Some(param @ "model") => {
+                if cursor.next_byte() != Some(b'"') {
+                    cursor.skip()?;
+                    return Err(PeekError::ModelNotString);
+                }
+                once(param, &mut found.model, cursor.string()?)?;
+            }
+            Some(param @ "stream") => once(param, &mut found.stream, switch(&mut cursor, body, param)?.on)?,
+            Some(param @ "stream_options") => once(param, &mut found.stream_options, options(&mut cursor, body)?)?,
+            Some(param @ "max_tokens") => once(param, &mut found.max_tokens, whole_number(&mut cursor, body)?)?,
+            Some(param @ "max_completion_tokens") => {
+                once(param, &mut found.max_completion_tokens, whole_number(&mut cursor, body)?)?;
+            }
+            Some(param) => {
+                let is_null = cursor.next_byte() == Some(b'n');
+                let n = whole_number(&mut cursor, body)?;
+                if !is_null && n.is_none_or(|n| n == 0) {
+                    // Cost goes with it, so a text that some upstream would read as a number is not let through.
+                    return Err(PeekError::WrongType { param, wanted: "a whole number from 1 up" });
+                }
+                once(param, &mut found.n, n)?;
+            }
+            None => cursor.skip()?,
+        }
+        found.end_of_members = cursor.at();
+    }
+    cursor.end()?;
+    Ok(found)
+}
+
+/// Reads `stream_options`.
+fn options(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<StreamOptions, PeekError> {
+    let param = "stream_options";
+    match cursor.next_byte() {
+        Some(b'{') => {}
+        Some(b'n') => return Ok(StreamOptions::Null(cursor.value()?)),
+        _ => {
+            cursor.skip()?;
+            return Err(PeekError::WrongType { param, wanted: "an object or null" });
+        }
+    }
+    let (mut include_usage, mut continuous_usage_stats) = (None, None);
+    let mut members = cursor.enter_object()?;
+    let (mut end_of_members, mut is_empty) = (cursor.at(), true);
+    while let Some(key) = cursor.key(&mut members)? {
+        match spelt(&key, &SWITCHES)? {
+            Some(param @ "include_usage") => once(param, &mut include_usage, switch(cursor, body, param)?)?,
+            Some(param) => once(param, &mut continuous_usage_stats, switch(cursor, body, param)?)?,
+            None => cursor.skip()?,
+        }
+        (end_of_members, is_empty) = (cursor.at(), false);
+    }
+    Ok(StreamOptions::Object { end_of_members, is_empty, include_usage, continuous_usage_stats })
+}
+
+/// Which of `names` the key is; an error if some reader might take it for one that it is not.
+fn spelt(key: &Text<'_>, names: &[&'static str]) -> Result<Option<&'static str>, PeekError> {
+    if !key.escaped {
+        if let Some(name) = names.iter().find(|name| name.as_bytes() == key.inner) {
+            return Ok(Some(name));
+        }
+        if !key.inner.iter().any(|b| b.is_ascii_uppercase() || !b.is_ascii()) {
+            return Ok(None);
+        }
+    }
+    // A name that is no Unicode text is none of ours.
+    let Some(text) = key.unescape() else { return Ok(None) };
+    for name in names {
+        if text == *name {
+            return Ok(Some(name));
+        }
+        if folded(&text).eq(name.chars()) {
+            return Err(PeekError::Misspelt(name));
+        }
+    }
+    Ok(None)
+}
+
+/// As Go's `encoding/json` compares names: by simple case folding, in which two signs outside ASCII have letters in it.
+fn folded(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(|c| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    })
+}
+
+fn once<T>(param: &'static str, place: &mut Option<T>, value: T) -> Result<(), PeekError> {
+    if place.replace(value).is_some() { Err(PeekError::Repeated(param)) } else { Ok(()) }
+}
+
+/// A boolean or null, which is off. Anything else is refused, since pydantic would take `"yes"` and `1` for true.
+fn switch(cursor: &mut Cursor<'_>, body: &[u8], param: &'static str) -> Result<Switch, PeekError> {
+    let at = cursor.value()?;
+    match body.get(at.clone()) {
+        Some(b"true") => Ok(Switch { at, on: true }),
+        Some(b"false" | b"null") => Ok(Switch { at, on: false }),
+        _ => Err(PeekError::WrongType { param, wanted: "true or false" }),
+    }
+}
+
+/// A whole number without sign, fraction or exponent; `None` for anything else.
+fn whole_number(cursor: &mut Cursor<'_>, body: &[u8]) -> Result<Option<u64>, PeekError> {
+    let at = cursor.value()?;
+    Ok(body.get(at).and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| text.parse().ok()))
+}
+
+impl From<Malformed> for PeekError {
+    fn from(error: Malformed) -> Self {
+        match error {
+            Malformed::At(at) => Self::NotJson(at),
+            Malformed::TooDeep => Self::TooDeep,
+        }
+    }
+}
