@@ -1,1 +1,178 @@
-fn main() {}
+//! What a person or CI runs: `cargo xtask test`, `bench`, `fuzz`, `postgres`.
+//!
+//! Each command finds or installs by itself what it needs, says plainly what it cannot get, and leaves
+//! nothing running behind, whichever way it ends.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`postgres`] | PostgreSQL's programs found or installed, and a throwaway cluster |
+//! | [`python`] | the official `openai` package in an environment of its own |
+//! | [`cargo`] | cargo, and where it puts things |
+#![expect(clippy::disallowed_methods, reason = "a build tool reads its own environment; the ban is for the product")]
+
+mod cargo;
+mod postgres;
+mod python;
+
+use std::{
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What a person or CI runs", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Runs every test, with a throwaway PostgreSQL cluster and the `openai` Python package
+    Test(TestArgs),
+    /// Measures the numbers of the README, each beside its neighbour (release build)
+    Bench {
+        /// Passed on to the bench program: `--only NAME`, `--quick`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs each fuzz target for some seconds, where a fuzzing toolchain is there
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, default_value_t = 30)]
+        seconds: u32,
+    },
+    /// Starts the throwaway PostgreSQL cluster and keeps it until Ctrl-C, or runs a command with it
+    Postgres {
+        /// As if no PostgreSQL were installed: tries the way that installs it
+        #[arg(long, hide = true)]
+        pretend_missing: bool,
+        /// The command to run; its TOLLGATE_TEST_POSTGRES is the cluster's URL
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// Only tests whose names contain this
+    #[arg(long)]
+    filter: Option<String>,
+    /// Only this package
+    #[arg(long, short)]
+    package: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Test(arguments) => test(&arguments),
+        Task::Bench { arguments } => bench(&arguments),
+        Task::Fuzz { seconds } => fuzz(seconds),
+        Task::Postgres { pretend_missing, command } => with_postgres(pretend_missing, &command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what happens next, apart from the output of the programs that it starts.
+fn say(text: &str) {
+    eprintln!("xtask: {text}");
+}
+
+/// Runs a command to its end.
+fn run(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("cannot run {shown}"))?;
+    ensure!(status.success(), "{shown}: {status}");
+    Ok(())
+}
+
+fn test(arguments: &TestArgs) -> Result<()> {
+    let began = Instant::now();
+    let programs = postgres::Programs::find_or_install(false)?;
+    let python = python::environment()?;
+    let cluster = postgres::Cluster::start(&programs)?;
+    let tollgate = cargo::build_everything()?;
+
+    let mut runner = cargo::test_runner(arguments.filter.as_deref(), arguments.package.as_deref());
+    let tests = run(runner
+        .env("TOLLGATE_BIN", &tollgate)
+        .env("TOLLGATE_TEST_POSTGRES", cluster.url())
+        .env("TOLLGATE_TEST_POSTGRES_BIN", programs.directory())
+        .env("TOLLGATE_TEST_PYTHON", &python));
+    let documentation = match (arguments.filter.is_none(), cargo::has_nextest()) {
+        // nextest leaves the examples in documentation out.
+        (true, true) => run(&mut cargo::doc_tests(arguments.package.as_deref())),
+        _ => Ok(()),
+    };
+    cluster.stop();
+    let seconds = began.elapsed().as_secs();
+    match tests.and(documentation) {
+        Ok(()) => {
+            say(&format!("every test passed, on SQLite and on PostgreSQL {}, in {seconds} s", programs.version()))
+        }
+        Err(error) => {
+            say(&format!("FAILED after {seconds} s"));
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    say("building the release binary and the bench program");
+    run(cargo::cargo().args(["build", "--release", "--bin", "tollgate", "--bin", "tollgate-bench"]).args([
+        "--package",
+        "tollgate",
+        "--package",
+        "tollgate-bench",
+    ]))?;
+    let release = cargo::target_directory()?.join("release");
+    run(Command::new(release.join("tollgate-bench")).args(arguments).env("TOLLGATE_BIN", release.join("tollgate")))
+}
+
+fn fuzz(seconds: u32) -> Result<()> {
+    let root = cargo::root()?;
+    ensure!(root.join("fuzz/Cargo.toml").is_file(), "there is no fuzz/ here");
+    let has = |arguments: &[&str]| {
+        Command::new("cargo").args(arguments).current_dir(&root).output().is_ok_and(|output| output.status.success())
+    };
+    ensure!(has(&["+nightly", "--version"]), "fuzzing needs a nightly toolchain: rustup toolchain install nightly");
+    ensure!(has(&["fuzz", "--version"]), "fuzzing needs cargo-fuzz: cargo install --locked cargo-fuzz");
+    let listed = Command::new("cargo").args(["+nightly", "fuzz", "list"]).current_dir(&root).output()?;
+    for target in String::from_utf8(listed.stdout)?.lines() {
+        say(&format!("fuzzing {target} for {seconds} s"));
+        run(Command::new("cargo")
+            .args(["+nightly", "fuzz", "run", target, "--", &format!("-max_total_time={seconds}"), "-timeout=10"])
+            .current_dir(&root))?;
+    }
+    Ok(())
+}
+
+fn with_postgres(pretend_missing: bool, command: &[String]) -> Result<()> {
+    let programs = postgres::Programs::find_or_install(pretend_missing)?;
+    let cluster = postgres::Cluster::start(&programs)?;
+    say(&format!("PostgreSQL {} answers at {}", programs.version(), cluster.url()));
+    let outcome = match command.split_first() {
+        Some((program, arguments)) => run(Command::new(program)
+            .args(arguments)
+            .env("TOLLGATE_TEST_POSTGRES", cluster.url())
+            .env("TOLLGATE_TEST_POSTGRES_BIN", programs.directory())),
+        None => {
+            say("it runs until this program ends (Ctrl-C)");
+            loop {
+                std::thread::sleep(Duration::from_secs(3_600));
+            }
+        }
+    };
+    cluster.stop();
+    outcome
+}
