@@ -124,11 +124,23 @@ impl PlainKey {
     pub fn mint(prefix: &Prefix, world: &World) -> Self {
         let mut random = Zeroizing::new([0u8; 16 + 32]);
         world.fill(random.as_mut());
-        let (id, secret) = random.split_at(16);
+        let (id_bits, secret) = random.split_at(16);
+        let mut id = String::with_capacity(ID_LENGTH);
+        push_base62(&mut id, id_bits, ID_LENGTH);
+        Self::assemble(prefix, &id, secret)
+    }
+    /// A new text for the key of this public id: rotation keeps the id, so that usage stays one line.
+    #[must_use]
+    pub fn mint_again(prefix: &Prefix, id: PublicId, world: &World) -> Self {
+        let mut secret = Zeroizing::new([0u8; 32]);
+        world.fill(secret.as_mut());
+        Self::assemble(prefix, id.as_str(), secret.as_ref())
+    }
+    fn assemble(prefix: &Prefix, id: &str, secret: &[u8]) -> Self {
         let mut text = Zeroizing::new(String::with_capacity(LONGEST));
         text.push_str(prefix.as_str());
         text.push('_');
-        push_base62(&mut text, id, ID_LENGTH);
+        text.push_str(id);
         text.push('_');
         push_base62(&mut text, secret, SECRET_LENGTH);
         let checksum = crc32fast::hash(text.as_bytes()).to_be_bytes();
@@ -331,6 +343,15 @@ mod tests {
         );
         // 2^256 - 1 needs all 43 digits, and nothing of it is cut off.
         assert_ne!(mint(0xff).expose()[16..59], mint(0xfe).expose()[16..59]);
+    }
+
+    #[test]
+    fn a_rotated_key_has_the_same_id_and_another_secret() {
+        let (first, world) = (mint(7), World::new(Fixed(8), Fixed(8)));
+        let id = first.presented().unwrap().id();
+        let second = PlainKey::mint_again(&Prefix::default(), id, &world);
+        assert_eq!(second.presented().unwrap().id(), id);
+        assert_ne!(first.expose(), second.expose());
     }
 
     #[test]
