@@ -1,1 +1,3 @@
-//! placeholder
+//! Tollgate's data plane.
+
+pub mod journal;
