@@ -332,3 +332,138 @@ impl From<Malformed> for PeekError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peeked(body: &'static str) -> Result<Peeked, PeekError> {
+        peek(Bytes::from_static(body.as_bytes()))
+    }
+
+    #[test]
+    fn finds_what_decides_and_reads_nothing_else() {
+        let body = r#" { "messages" : [{"model":"no","stream":1,"n":[]}], "model" : "qwen3-32b", "stream":true,
+            "stream_options":{"include_usage":true,"x":{"include_usage":false}},"max_tokens":16,"max_completion_tokens":32,"n":2} "#;
+        let peeked = peeked(body).unwrap();
+        assert_eq!((peeked.model(), peeked.stream(), peeked.include_usage()), ("qwen3-32b", true, true));
+        assert_eq!((peeked.output_limit(), peeked.choices()), (Some(32), 2));
+        assert!(!peeked.continuous_usage_stats());
+    }
+
+    #[test]
+    fn what_is_absent_or_null_is_off() {
+        for body in
+            [r#"{"model":"a"}"#, r#"{"model":"a","stream":null,"stream_options":null,"max_tokens":null,"n":null}"#]
+        {
+            let peeked = peeked(body).unwrap();
+            assert_eq!(
+                (peeked.stream(), peeked.include_usage(), peeked.output_limit(), peeked.choices()),
+                (false, false, None, 1)
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_compared_as_meant_not_as_spelt() {
+        assert_eq!(peeked(r#"{"mod\u0065l":"qw\u0065n\u00e9\/\ud83d\ude80"}"#).unwrap().model(), "qwené/🚀");
+        assert_eq!(peeked(r#"{"model":"a","mod\u0065l":"b"}"#).unwrap_err(), PeekError::Repeated("model"));
+        assert_eq!(peeked(r#"{"model":"a","\u004dodel":"b"}"#).unwrap_err(), PeekError::Misspelt("model"));
+    }
+
+    #[test]
+    fn a_body_that_readers_could_read_differently_is_refused() {
+        use PeekError::*;
+        const BOOLEAN: &str = "true or false";
+        for (body, error) in [
+            (r#"{"model":"a","model":"a"}"#, Repeated("model")),
+            (r#"{"model":"a","stream":true,"stream":true}"#, Repeated("stream")),
+            (r#"{"model":"a","stream_options":null,"stream_options":{}}"#, Repeated("stream_options")),
+            (
+                r#"{"model":"a","stream_options":{"include_usage":true,"include_usage":true}}"#,
+                Repeated("include_usage"),
+            ),
+            (r#"{"model":"a","max_tokens":1,"max_tokens":null}"#, Repeated("max_tokens")),
+            (r#"{"model":"a","Model":"b"}"#, Misspelt("model")),
+            (r#"{"MODEL":"b"}"#, Misspelt("model")),
+            (r#"{"model":"a","ſtream":true}"#, Misspelt("stream")),
+            (r#"{"model":"a","max_to\u212aens":1}"#, Misspelt("max_tokens")),
+            (r#"{"model":"a","N":1}"#, Misspelt("n")),
+            (r#"{"model":"a","stream_options":{"Include_Usage":true}}"#, Misspelt("include_usage")),
+            (r#"{"model":"a","stream":"true"}"#, WrongType { param: "stream", wanted: BOOLEAN }),
+            (r#"{"model":"a","stream":1}"#, WrongType { param: "stream", wanted: BOOLEAN }),
+            (
+                r#"{"model":"a","stream_options":[]}"#,
+                WrongType { param: "stream_options", wanted: "an object or null" },
+            ),
+            (
+                r#"{"model":"a","stream_options":{"include_usage":"yes"}}"#,
+                WrongType { param: "include_usage", wanted: BOOLEAN },
+            ),
+            (r#"{"model":"a","n":"5"}"#, WrongType { param: "n", wanted: "a whole number from 1 up" }),
+            (r#"{"model":"a","n":0}"#, WrongType { param: "n", wanted: "a whole number from 1 up" }),
+            (r#"{"model":"a","n":1.0}"#, WrongType { param: "n", wanted: "a whole number from 1 up" }),
+        ] {
+            assert_eq!(peeked(body).unwrap_err(), error, "{body}");
+            assert!(error.param().is_some() && error.to_string().contains(error.param().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_no_plain_number_counts_as_none() {
+        for limit in ["\"1000000\"", "1e9", "-1", "1.5", "99999999999999999999", "[]"] {
+            let body = format!(r#"{{"model":"a","max_tokens":{limit}}}"#);
+            assert_eq!(peek(body.into()).unwrap().output_limit(), None, "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_missing_or_no_text_is_refused() {
+        use PeekError::*;
+        for (body, error) in [
+            ("{}", ModelMissing),
+            (r#"{"messages":[{"model":"a"}]}"#, ModelMissing),
+            (r#"{"model":""}"#, ModelMissing),
+            (r#"{"model":null}"#, ModelNotString),
+            (r#"{"model":["a"]}"#, ModelNotString),
+            (r#"{"model":1}"#, ModelNotString),
+            (r#"{"model":"\ud800"}"#, ModelNotString),
+        ] {
+            assert_eq!(peeked(body).unwrap_err(), error, "{body}");
+            assert_eq!(error.param(), Some("model"));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_one_json_object_is_refused() {
+        use PeekError::*;
+        for (body, error) in [
+            (&b""[..], Empty),
+            (b"\xef\xbb\xbf{\"model\":\"a\"}", ByteOrderMark),
+            (b"{\"model\":\"a\",\"x\":\"\xff\"}", NotUtf8(18)),
+            (b"{\"model\":\"a\"}{}", NotJson(13)),
+            (b"{\"model\":\"a\"}\0", NotJson(13)),
+            (b"{\"model\":\"a\",}", NotJson(13)),
+            (b"{\"model\":\"a\"", NotJson(12)),
+            (b"{'model':'a'}", NotJson(1)),
+            (b"{\"model\":\"a\",\"t\":NaN}", NotJson(17)),
+            (b"model=a", NotJson(0)),
+            (b"   ", NotJson(3)),
+            (b"[{\"model\":\"a\"}]", NotObject),
+            (b"\"model\"", NotObject),
+            (b"null", NotObject),
+        ] {
+            assert_eq!(peek(Bytes::from_static(body)).unwrap_err(), error, "{}", body.escape_ascii());
+            assert_eq!(error.param(), None);
+        }
+        let deep = format!(r#"{{"model":"a","x":{}}}"#, "[".repeat(1_000_000));
+        assert_eq!(peek(deep.into()).unwrap_err(), TooDeep);
+    }
+
+    #[test]
+    fn no_message_repeats_the_body() {
+        for body in [r#"{"model":7,"k":"tg_secret"}"#, r#"{"tg_secret"}"#, r#"{"model":"a","stream":"tg_secret"}"#] {
+            assert!(!peeked(body).unwrap_err().to_string().contains("tg_secret"));
+        }
+    }
+}

@@ -107,3 +107,6 @@ impl Edits {
         out.freeze()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,3 +224,162 @@ impl UsageReport {
             || part_over_whole(self.reasoning, self.output)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read_value(endpoint: Endpoint, body: &Value) -> Option<UsageReport> {
+        read(endpoint, body.to_string().as_bytes())
+    }
+    fn chat(usage: Value) -> Option<UsageReport> {
+        read_value(
+            Endpoint::ChatCompletions,
+            &json!({"id": "x", "choices": [{"message": {"content": "\"usage\":{}"}}], "usage": usage}),
+        )
+    }
+    const ALL: [Endpoint; 6] = [
+        Endpoint::ChatCompletions,
+        Endpoint::Completions,
+        Endpoint::Embeddings,
+        Endpoint::Rerank,
+        Endpoint::Responses,
+        Endpoint::Messages,
+    ];
+
+    #[test]
+    fn chat_usage_is_read_with_its_parts() {
+        let usage = json!({
+            "prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+            "prompt_tokens_details": {"cached_tokens": 80, "cache_write_tokens": 10, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 30},
+        });
+        let report = UsageReport {
+            input: Some(100),
+            output: Some(50),
+            total: Some(150),
+            cached_input: Some(80),
+            cache_written: Some(10),
+            reasoning: Some(30),
+            search_units: None,
+            suspect: false,
+        };
+        assert_eq!(chat(usage), Some(report));
+    }
+
+    #[test]
+    fn responses_usage_is_read_also_of_a_response_that_failed() {
+        let body = json!({
+            "object": "response", "status": "failed", "error": {"code": "server_error"},
+            "usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 2}, "output_tokens": 7,
+                "output_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 12},
+        });
+        let report = read_value(Endpoint::Responses, &body).unwrap();
+        assert_eq!(
+            (report.input, report.output, report.cached_input, report.reasoning, report.suspect),
+            (Some(5), Some(7), Some(2), Some(3), false)
+        );
+    }
+
+    #[test]
+    fn anthropics_input_gets_its_cache_back() {
+        let usage = json!({"input_tokens": 10, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 300, "output_tokens": 4, "service_tier": "standard"});
+        let report = read_value(Endpoint::Messages, &json!({"type": "message", "usage": usage})).unwrap();
+        assert_eq!(
+            (report.input, report.output, report.cached_input, report.cache_written),
+            (Some(330), Some(4), Some(300), Some(20))
+        );
+        assert!(!report.suspect);
+    }
+
+    #[test]
+    fn what_has_only_input_has_no_output() {
+        let embeddings =
+            json!({"data": [{"embedding": [0.1, -2e-5]}], "usage": {"prompt_tokens": 8, "total_tokens": 8}});
+        let jina = json!({"results": [], "usage": {"total_tokens": 8}});
+        for report in [read_value(Endpoint::Embeddings, &embeddings), read_value(Endpoint::Rerank, &jina)] {
+            let report = report.unwrap();
+            assert_eq!((report.input, report.output, report.total, report.suspect), (Some(8), None, Some(8), false));
+        }
+        let cohere =
+            json!({"results": [], "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 3}}});
+        assert_eq!(read_value(Endpoint::Rerank, &cohere).unwrap().search_units, Some(3));
+    }
+
+    #[test]
+    fn explicit_zero_is_zero_and_absent_is_absent() {
+        let report = chat(json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0})).unwrap();
+        assert_eq!((report.input, report.output, report.total), (Some(0), Some(0), Some(0)));
+        let report =
+            chat(json!({"prompt_tokens": 3, "completion_tokens": null, "prompt_tokens_details": null})).unwrap();
+        assert_eq!((report.input, report.output, report.cached_input, report.suspect), (Some(3), None, None, false));
+        assert_eq!((chat(json!({})), chat(Value::Null), chat(json!([1]))), (None, None, None));
+    }
+
+    #[test]
+    fn a_figure_that_cannot_be_is_flagged_and_left_out() {
+        for wrong in
+            [json!(-5), json!(1.5), json!("12"), json!((1u64 << 53) + 1), json!(1e300), json!([1]), json!(true)]
+        {
+            let report = chat(json!({"prompt_tokens": 3, "completion_tokens": wrong})).unwrap();
+            assert_eq!((report.input, report.output, report.suspect), (Some(3), None, true), "{wrong}");
+        }
+        assert_eq!(chat(json!({"prompt_tokens": 1u64 << 53})).unwrap().suspect, false);
+    }
+
+    #[test]
+    fn figures_that_contradict_each_other_are_flagged_and_stand() {
+        for usage in [
+            json!({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 8}),
+            json!({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}),
+            json!({"prompt_tokens": 3, "completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 5}}),
+        ] {
+            let report = chat(usage).unwrap();
+            assert_eq!((report.input, report.suspect), (Some(3), true));
+        }
+    }
+
+    #[test]
+    fn error_bodies_and_what_is_no_json_give_no_usage() {
+        let usage = json!({"prompt_tokens": 3, "completion_tokens": 4});
+        assert_eq!(read_value(Endpoint::ChatCompletions, &json!({"usage": usage, "error": {"message": "x"}})), None);
+        assert!(read_value(Endpoint::ChatCompletions, &json!({"usage": usage, "error": null})).is_some());
+        let cut = json!({"usage": usage}).to_string();
+        assert_eq!(read(Endpoint::ChatCompletions, &cut.as_bytes()[..cut.len() - 1]), None);
+        for endpoint in ALL {
+            for body in [&b""[..], b"null", b"[]", b"<html>", b"{\"usage\":", b"\xff"] {
+                assert_eq!(read(endpoint, body), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_usage_of_a_body_wins() {
+        let body = br#"{"usage":{"prompt_tokens":1},"usage":{"prompt_tokens":2},"usage":null}"#;
+        assert_eq!(read(Endpoint::ChatCompletions, body).unwrap().input, Some(2));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let inside = [b"{\"usage\":{\"prompt_tokens\":", &bytes[..], b"}}"].concat();
+            for endpoint in ALL {
+                let _ = (read(endpoint, &bytes), read(endpoint, &inside));
+            }
+        }
+        #[test]
+        fn no_figure_is_ever_bent(input in any::<u64>(), output in any::<i64>(), cached in any::<u64>()) {
+            for endpoint in ALL {
+                let usage = json!({"input_tokens": input, "output_tokens": output, "cache_read_input_tokens": cached, "input_tokens_details": {"cached_tokens": cached}});
+                let report = read_value(endpoint, &json!({"usage": usage})).unwrap();
+                prop_assert!(report.output.is_none_or(|n| i64::try_from(n) == Ok(output)));
+                prop_assert!(report.suspect || report.output.is_some());
+                let whole = if endpoint == Endpoint::Messages { input.saturating_add(cached) } else { input };
+                prop_assert!(report.input.is_none_or(|n| n == whole) || report.suspect);
+            }
+        }
+    }
+}
