@@ -1,1 +1,80 @@
-//! The harness of the tests from outside.
+//! The harness of the tests from outside: the real `tollgate` binary as a child process, a real store, and a fake
+//! upstream that keeps its own count and can stall, cut and lie.
+//!
+//! Nothing here knows Tollgate's inside: what a test sees is what a customer, an operator or an upstream sees.
+//! Nothing sleeps to let something happen: [`eventually`] asks until it did, or a deadline passes.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`engine`] | SQLite and PostgreSQL: a database for each test |
+//! | [`node`] | the `serve` process: started, signalled, killed, its output |
+//! | [`house`] | the usual set-up: a node, an upstream, a catalogue, the operator |
+//! | [`http`] | requests, streams and raw bytes over HTTP |
+//! | [`upstream`] | the fake upstream and its ledger |
+//! | [`proxy`] | a TCP proxy that can be cut, between a node and its store |
+//! | [`cli`] | the command line |
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests read their own environment and the clock of the world they are in"
+)]
+
+pub mod cli;
+pub mod engine;
+pub mod house;
+pub mod http;
+pub mod node;
+pub mod proxy;
+pub mod upstream;
+
+use std::time::{Duration, Instant};
+
+pub use engine::Engine;
+pub use house::{House, Issued};
+pub use http::{Http, Reply};
+pub use node::{Node, NodeOptions};
+pub use serde_json::{Value, json};
+pub use upstream::FakeUpstream;
+
+/// How long anything may take before a test gives it up. Generous: a busy machine is no failure.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+/// How often [`eventually`] asks.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Asks until there is an answer. Panics with `what` when there is none before [`DEADLINE`].
+pub async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, ask).await
+}
+
+/// Asks until there is an answer. Panics with `what` when there is none within `deadline`.
+pub async fn within<T>(deadline: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(began.elapsed() < deadline, "not within {deadline:?}: {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Runs each test on SQLite and on PostgreSQL: `on_both! { async fn name(engine) { … } }`.
+#[macro_export]
+macro_rules! on_both {
+    ($($(#[$attribute:meta])* async fn $name:ident($engine:ident) $body:block)+) => {
+        $(
+            $(#[$attribute])*
+            mod $name {
+                use super::*;
+                async fn given($engine: $crate::Engine) $body
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn on_sqlite() {
+                    given($crate::Engine::Sqlite).await;
+                }
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn on_postgres() {
+                    given($crate::Engine::Postgres).await;
+                }
+            }
+        )+
+    };
+}
