@@ -301,3 +301,98 @@ fn text(value: &impl Serialize) -> String {
     // Text under fixed names: serialising it cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_table_stands() {
+        let lines: Vec<_> = ErrorCode::ALL
+            .iter()
+            .map(|code| {
+                format!("{} {} | {} | {}", code.status(), code.as_str(), code.openai_type(), code.anthropic_type())
+            })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        401 missing_api_key | authentication_error | authentication_error
+        401 invalid_api_key | authentication_error | authentication_error
+        401 api_key_revoked | authentication_error | authentication_error
+        401 api_key_expired | authentication_error | authentication_error
+        401 api_key_disabled | authentication_error | authentication_error
+        401 api_key_leaked | authentication_error | authentication_error
+        402 plan_required | insufficient_quota | billing_error
+        403 account_suspended | permission_error | permission_error
+        402 budget_exceeded | insufficient_quota | billing_error
+        403 model_not_permitted | permission_error | permission_error
+        404 model_not_found | invalid_request_error | not_found_error
+        403 browser_use_refused | permission_error | permission_error
+        400 wrong_endpoint_for_model | invalid_request_error | invalid_request_error
+        400 invalid_request | invalid_request_error | invalid_request_error
+        413 request_too_large | invalid_request_error | request_too_large
+        429 rate_limit_exceeded | rate_limit_error | rate_limit_error
+        429 token_rate_limit_exceeded | rate_limit_error | rate_limit_error
+        429 concurrency_limit_exceeded | rate_limit_error | rate_limit_error
+        502 upstream_error | server_error | api_error
+        504 upstream_timeout | server_error | timeout_error
+        503 no_healthy_upstream | server_error | overloaded_error
+        503 keys_not_current | server_error | overloaded_error
+        503 unavailable | server_error | overloaded_error
+        404 unknown_url | invalid_request_error | not_found_error
+        405 method_not_allowed | invalid_request_error | invalid_request_error
+        408 request_timeout | invalid_request_error | invalid_request_error
+        400 invalid_header | invalid_request_error | invalid_request_error
+        500 internal_error | server_error | api_error
+        "#);
+    }
+
+    #[test]
+    fn every_message_is_a_sentence_that_says_what_to_do() {
+        for code in ErrorCode::ALL {
+            let message = code.message();
+            assert!(message.ends_with('.') && message.split(". ").count() >= 2 || message.contains(';'), "{message}");
+        }
+    }
+
+    #[test]
+    fn bodies_have_the_vendors_shapes() {
+        let error = ErrorBody::about_model(ErrorCode::ModelNotFound, "gpt-5");
+        insta::assert_snapshot!(String::from_utf8_lossy(&error.to_openai()), @r#"{"error":{"message":"Model `gpt-5`: This model does not exist. GET /v1/models lists the models that this key may use.","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#);
+        insta::assert_snapshot!(String::from_utf8_lossy(&error.to_anthropic()), @r#"{"type":"error","error":{"type":"not_found_error","message":"Model `gpt-5`: This model does not exist. GET /v1/models lists the models that this key may use."}}"#);
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_ends_with_the_error_as_an_event() {
+        let error = ErrorBody::from(ErrorCode::ApiKeyRevoked);
+        insta::assert_snapshot!(String::from_utf8_lossy(&error.to_openai_event()), @r#"data: {"error":{"message":"This API key was revoked. Create a new one under My API Keys and use that.","type":"authentication_error","param":null,"code":"api_key_revoked"}}"#);
+        insta::assert_snapshot!(String::from_utf8_lossy(&error.to_anthropic_event()), @r#"
+        event: error
+        data: {"type":"error","error":{"type":"authentication_error","message":"This API key was revoked. Create a new one under My API Keys and use that."}}
+        "#);
+    }
+
+    #[test]
+    fn a_message_can_break_no_event() {
+        let error = ErrorBody::from(ErrorCode::InternalError).with_message("a\n\ndata: [DONE]\n\n");
+        let event = error.to_openai_event();
+        assert_eq!(event.iter().filter(|b| **b == b'\n').count(), 2);
+        assert!(event.ends_with(b"\n\n"));
+    }
+
+    #[test]
+    fn only_a_short_plain_name_is_repeated() {
+        let says = |name: &str| ErrorBody::about_model(ErrorCode::ModelNotFound, name).message().to_owned();
+        assert!(says("Qwen/Qwen3-32B:free").contains("`Qwen/Qwen3-32B:free`"));
+        let key = format!("tg_{}_{}", "a".repeat(12), "b".repeat(49));
+        for name in ["", "<script>", "a b", "ключ", &key] {
+            assert_eq!(says(name), ErrorCode::ModelNotFound.message());
+        }
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_names_the_member_at_fault() {
+        let error = ErrorBody::from(crate::PeekError::Repeated("model"));
+        assert_eq!((error.status(), error.code()), (400, ErrorCode::InvalidRequest));
+        insta::assert_snapshot!(String::from_utf8_lossy(&error.to_openai()), @r#"{"error":{"message":"\"model\" occurs more than once in the request body. Send it once.","type":"invalid_request_error","param":"model","code":"invalid_request"}}"#);
+    }
+}

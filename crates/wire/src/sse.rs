@@ -287,3 +287,6 @@ impl Scanner {
         Event { raw: self.pending.split().freeze(), at: None, mark }
     }
 }
+
+#[cfg(test)]
+mod tests;
