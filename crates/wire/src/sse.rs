@@ -289,4 +289,4 @@ impl Scanner {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

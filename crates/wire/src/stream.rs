@@ -319,3 +319,6 @@ impl Output {
         (self.copied.split().freeze(), self.copied)
     }
 }
+
+#[cfg(test)]
+mod tests;

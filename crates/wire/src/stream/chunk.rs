@@ -103,8 +103,7 @@ fn read_choices(cursor: &mut Cursor<'_>) -> Result<(u64, u64), Malformed> {
             if key.is("delta") && cursor.next_byte() == Some(b'{') {
                 has_content |= read_delta(cursor)?;
             } else {
-                let length = cursor.value()?.len();
-                has_content |= key.is("text") && length > EMPTY.len();
+                has_content |= read_content(cursor)? && key.is("text");
             }
         }
         deltas += u64::from(has_content);
@@ -112,19 +111,20 @@ fn read_choices(cursor: &mut Cursor<'_>) -> Result<(u64, u64), Malformed> {
     Ok((choices, deltas))
 }
 
-/// An empty string, array or object is this long.
-const EMPTY: &str = "\"\"";
-
 /// Whether a delta has anything but a role: text, reasoning, a refusal, a tool call, audio, whatever they are called.
 fn read_delta(cursor: &mut Cursor<'_>) -> Result<bool, Malformed> {
     let mut has_content = false;
     let mut members = cursor.enter_object()?;
     while let Some(key) = cursor.key(&mut members)? {
-        let holds = matches!(cursor.next_byte(), Some(b'"' | b'{' | b'['));
-        let length = cursor.value()?.len();
-        has_content |= holds && length > EMPTY.len() && !key.is("role");
+        has_content |= read_content(cursor)? && !key.is("role");
     }
     Ok(has_content)
+}
+
+/// Whether the value is a string, array or object that is not empty.
+fn read_content(cursor: &mut Cursor<'_>) -> Result<bool, Malformed> {
+    let holds = matches!(cursor.next_byte(), Some(b'"' | b'{' | b'['));
+    Ok(cursor.value()?.len() > 2 && holds)
 }
 
 /// An event of `responses` or `messages`, which says by `type` what it is.
