@@ -1,1 +1,40 @@
-//! Tests of Tollgate from outside.
+//! Tests of Tollgate from outside, by what they are about.
+//!
+//! | module | is about |
+//! |---|---|
+//! | [`main_job`] | a key is made, used, counted, edited, rotated and revoked |
+//! | [`errors`] | the published table of errors |
+//! | [`requests`] | what a client may send, and what is refused |
+//! | [`streams`] | bytes of streams, clients that hang up |
+//! | [`upstreams`] | upstreams that fail, lie or are slow; retries |
+//! | [`counting`] | what is counted, reports |
+//! | [`secrets`] | keys and credentials are nowhere but with their owners |
+//! | [`management`] | the management API's manners |
+//! | [`authorization`] | every endpoint as everybody |
+//! | [`lifecycle`] | plans, users, models and settings that change at run time |
+//! | [`fleet`] | several nodes on one store |
+//! | [`outage`] | a store that is gone, a node that stops |
+//! | [`load`] | crashes and revocations under load |
+//! | [`command_line`] | the CLI |
+//! | [`openai`] | the official `openai` package for Python |
+//! | [`demo`] | `tollgate demo` |
+//! | [`architecture`] | the house is as ARCHITECTURE.md says |
+#![allow(clippy::disallowed_methods, reason = "tests read their own environment and clock")]
+
+// mod architecture;
+// mod authorization;
+// mod command_line;
+// mod counting;
+// mod demo;
+mod errors;
+// mod fleet;
+// mod lifecycle;
+// mod load;
+mod main_job;
+// mod management;
+// mod openai;
+// mod outage;
+mod requests;
+// mod secrets;
+mod streams;
+mod upstreams;

@@ -132,9 +132,8 @@ impl House {
     pub async fn token_of(&self, account: &str, role: &str) -> String {
         let body = json!({"name": format!("{role} of {account}"), "memberships": [{"account": account, "role": role}]});
         let user = self.api("POST", "users").json(&body).send().await.expect(201).json();
-        let path = format!("users/{}/tokens", user["id"].as_str().expect("an id"));
-        let body = json!({"name": "a token", "account": account});
-        let token = self.api("POST", &path).json(&body).send().await.expect(201).json();
+        let body = json!({"name": "a token", "user": user["id"], "account": account});
+        let token = self.api("POST", "tokens").json(&body).send().await.expect(201).json();
         token["token"].as_str().unwrap_or_else(|| panic!("{token}")).to_owned()
     }
 

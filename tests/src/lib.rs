@@ -57,22 +57,19 @@ pub async fn within<T>(deadline: Duration, what: &str, mut ask: impl AsyncFnMut(
     }
 }
 
-/// Runs each test on SQLite and on PostgreSQL: `on_both! { async fn name(engine) { … } }`.
+/// Runs each of these functions (`async fn name(engine: Engine)`) as a test on SQLite and on PostgreSQL.
 #[macro_export]
 macro_rules! on_both {
-    ($($(#[$attribute:meta])* async fn $name:ident($engine:ident) $body:block)+) => {
+    ($($name:ident),+ $(,)?) => {
         $(
-            $(#[$attribute])*
             mod $name {
-                use super::*;
-                async fn given($engine: $crate::Engine) $body
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn on_sqlite() {
-                    given($crate::Engine::Sqlite).await;
+                    super::$name($crate::Engine::Sqlite).await;
                 }
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn on_postgres() {
-                    given($crate::Engine::Postgres).await;
+                    super::$name($crate::Engine::Postgres).await;
                 }
             }
         )+

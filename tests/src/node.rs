@@ -86,6 +86,7 @@ impl NodeOptions {
     pub fn write(&self) -> PathBuf {
         let directory = self.directory.display();
         let own = [
+            ("data", format!("directory = \"{directory}\"")),
             ("store", format!("url = \"{}\"", self.store)),
             ("journal", format!("directory = \"{directory}/journal\"")),
             ("keys", format!("master_key = {{ file = \"{directory}/master.key\" }}")),
@@ -218,12 +219,11 @@ impl Drop for Node {
     }
 }
 
-/// 32 random bytes, as a deployment on PostgreSQL has to make them.
+/// 32 bytes as 64 hexadecimal digits, as a deployment on PostgreSQL has to make them.
 fn write_master_key(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    let mut bytes = uuid::Uuid::now_v7().as_bytes().to_vec();
-    bytes.extend_from_slice(uuid::Uuid::now_v7().as_bytes());
-    fs::write(path, bytes).expect("a file");
+    let digits = format!("{}{}", uuid::Uuid::now_v7().simple(), uuid::Uuid::now_v7().simple());
+    fs::write(path, digits).expect("a file");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a mode");
 }
 

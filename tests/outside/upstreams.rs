@@ -1,0 +1,174 @@
+//! Upstreams that fail, lie or are slow; retries elsewhere; weights; health.
+
+use tollgate_tests::{Engine, FakeUpstream, House, eventually, house::CREDENTIAL, json, on_both, upstream::babbler};
+
+/// Two upstreams that serve `m`, by these weights; the house's own upstream is the first.
+async fn two(engine: tollgate_tests::Engine, weights: (u32, u32), more: &str) -> (House, FakeUpstream) {
+    let first = FakeUpstream::start().await;
+    let second = FakeUpstream::start().await;
+    let mut settings = String::new();
+    for (name, upstream) in [("first", &first), ("second", &second)] {
+        settings.push_str(&format!(
+            "[[upstreams]]\nname = \"{name}\"\nbase_url = \"{}\"\ncredential = \"{CREDENTIAL}\"\nengine = \"openai\"\n",
+            upstream.base_url()
+        ));
+    }
+    settings.push_str(&format!(
+        "[[models]]\nname = \"m\"\nkind = \"chat\"\nserved_by = [{{ upstream = \"first\", model = \"m\", weight = {} }}, {{ upstream = \"second\", model = \"m\", weight = {} }}]\n",
+        weights.0, weights.1
+    ));
+    let more = more.to_owned();
+    let house = House::open_bare(engine, first, |options, _| {
+        let options = options.settings(&settings);
+        if more.is_empty() { options } else { options.member("upstream", &more) }
+    })
+    .await;
+    (house, second)
+}
+
+on_both!(
+    what_did_not_work_on_the_request_is_left_for_another_upstream_and_both_attempts_count,
+    an_upstream_that_is_gone_is_replaced_without_the_client_noticing,
+    a_kept_connection_that_the_upstream_closed_is_no_failure,
+    weights_share_the_requests,
+    slow_upstreams_time_out,
+    what_is_no_http_is_an_upstream_error,
+    a_model_that_nobody_serves_says_so,
+    usage_that_lies_is_neither_repaired_nor_believed_too_far,
+    error_texts_are_never_counted_as_output,
+);
+
+async fn what_did_not_work_on_the_request_is_left_for_another_upstream_and_both_attempts_count(engine: Engine) {
+    let (house, second) = two(engine, (1, 0), "").await;
+    let key = house.key(&["m"]).await;
+    house.upstream.set(json!({"status": 503}));
+    let reply = house.chat(&key.key, "m", json!({})).send().await.expect(200);
+    assert_eq!((house.upstream.count().0, second.count().0), (1, 1), "{reply}");
+    let usage = house.usage_of(2).await;
+    assert_eq!(
+        (&usage["failed"], &usage["input_tokens"], &usage["output_tokens"]),
+        (&json!(1), &json!(7), &json!(5)),
+        "{usage}"
+    );
+}
+
+async fn an_upstream_that_is_gone_is_replaced_without_the_client_noticing(engine: Engine) {
+    let (house, second) = two(engine, (1, 1), "connect = \"1s\"").await;
+    let key = house.key(&["m"]).await;
+    house.upstream.go_down();
+    for _ in 0..10 {
+        assert_eq!(house.ask(&key.key, "m").await, "200");
+    }
+    assert_eq!(second.count().0, 10);
+    second.go_down();
+    let reply = house.chat(&key.key, "m", json!({})).send().await;
+    assert!(["502 upstream_error", "503 no_healthy_upstream"].contains(&reply.answer().as_str()), "{reply}");
+    second.come_back();
+    house.upstream.come_back();
+    eventually("requests are served again", async || (house.ask(&key.key, "m").await == "200").then_some(())).await;
+}
+
+async fn a_kept_connection_that_the_upstream_closed_is_no_failure(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    for _ in 0..15 {
+        assert_eq!(
+            house.chat(&key.key, "chat-a", json!({"fake": {"hang_up_after": true}})).send().await.answer(),
+            "200"
+        );
+        tokio::task::yield_now().await;
+        assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+    }
+}
+
+async fn weights_share_the_requests(engine: Engine) {
+    let (house, second) = two(engine, (3, 1), "").await;
+    let key = house.key(&["m"]).await;
+    let mut connection = house.http().connect().await.unwrap();
+    for _ in 0..400 {
+        connection.send(house.chat(&key.key, "m", json!({}))).await.unwrap();
+    }
+    let (first, second) = (house.upstream.count().0, second.count().0);
+    assert_eq!(first + second, 400);
+    assert!((50..=150).contains(&second), "{first} : {second}");
+}
+
+async fn slow_upstreams_time_out(engine: Engine) {
+    let house =
+        House::open_with(engine, |options, _| options.member("upstream", "first_byte = \"1s\"\nidle = \"1s\"")).await;
+    let key = house.key(&["chat-a"]).await;
+    let reply = house.chat(&key.key, "chat-a", json!({"fake": {"slow_head": true}})).send().await;
+    assert_eq!(reply.answer(), "504 upstream_timeout");
+    let mut stream = house.chat(&key.key, "chat-a", json!({"stream": true, "fake": {"stall_at": 2}})).stream().await;
+    let events = stream.events().await.unwrap();
+    assert!(events.last().unwrap().contains("upstream_timeout"), "{events:?}");
+    assert_eq!(house.upstream.count().0, 2, "work that was begun is not begun again elsewhere");
+    let usage = house.usage_of(2).await;
+    assert_eq!(usage["failed"], 2, "{usage}");
+}
+
+async fn what_is_no_http_is_an_upstream_error(engine: Engine) {
+    let upstream = FakeUpstream::start().await;
+    let babble = babbler(b"\x16\x03\x01 this is not HTTP\r\n\r\n").await;
+    let settings = format!(
+        "[[upstreams]]\nname = \"u\"\nbase_url = \"http://{babble}/v1\"\n[[models]]\nname = \"m\"\nkind = \"chat\"\nserved_by = [{{ upstream = \"u\", model = \"m\", weight = 1 }}]\n"
+    );
+    let house = House::open_bare(engine, upstream, |options, _| options.settings(&settings)).await;
+    let key = house.key(&["m"]).await;
+    let answer = house.ask(&key.key, "m").await;
+    assert!(["502 upstream_error", "503 no_healthy_upstream"].contains(&answer.as_str()), "{answer}");
+}
+
+async fn a_model_that_nobody_serves_says_so(engine: Engine) {
+    let upstream = FakeUpstream::start().await;
+    let settings = "[[models]]\nname = \"m\"\nkind = \"chat\"\nserved_by = []\n";
+    let house = House::open_bare(engine, upstream, |options, _| options.settings(settings)).await;
+    let key = house.key(&["m"]).await;
+    let reply = house.chat(&key.key, "m", json!({})).send().await;
+    assert_eq!(reply.answer(), "503 no_healthy_upstream");
+    assert!(reply.header("retry-after").parse::<u32>().is_ok(), "{reply}");
+}
+
+async fn usage_that_lies_is_neither_repaired_nor_believed_too_far(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    for stream in [false, true] {
+        house.chat(&key.key, "chat-a", json!({"stream": stream, "fake": {"usage": "zero"}})).send().await.expect(200);
+    }
+    let usage = house.usage_of(2).await;
+    // Explicit zero is zero, not missing (BerriAI/litellm#37992).
+    assert_eq!(
+        (&usage["input_tokens"], &usage["output_tokens"], &usage["shares"]["exact"]),
+        (&json!(0), &json!(0), &json!(2)),
+        "{usage}"
+    );
+    for stream in [false, true] {
+        house.chat(&key.key, "chat-a", json!({"stream": stream, "fake": {"usage": "never"}})).send().await.expect(200);
+    }
+    let usage = house.usage_of(4).await;
+    assert_eq!(usage["shares"]["exact"], 2, "absent is not exact: {usage}");
+    for told in ["wrong_total", "negative", "twice"] {
+        for stream in [false, true] {
+            house.chat(&key.key, "chat-a", json!({"stream": stream, "fake": {"usage": told}})).send().await.expect(200);
+        }
+    }
+    let usage = house.usage_of(10).await;
+    for field in ["input_tokens", "output_tokens", "total_tokens"] {
+        assert!(usage[field].as_u64().is_some_and(|tokens| tokens < 200), "{field}: {usage}");
+    }
+}
+
+async fn error_texts_are_never_counted_as_output(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    for status in [400, 429, 500] {
+        let _ = house.chat(&key.key, "chat-a", json!({"fake": {"status": status}})).send().await;
+    }
+    let (requests, ..) = house.upstream.count();
+    let usage = house.usage_of(requests).await;
+    assert_eq!(
+        (&usage["output_tokens"], &usage["input_tokens"], &usage["failed"]),
+        (&json!(0), &json!(0), &json!(requests)),
+        "{usage}"
+    );
+}
