@@ -68,6 +68,12 @@ impl<'a> Cursor<'a> {
         cursor.blank();
         cursor
     }
+    /// In the outermost object, before a value, as if all up to `at` had been read.
+    pub fn resume(bytes: &'a [u8], at: usize) -> (Self, Members) {
+        let mut cursor = Self { bytes, at, depth: 1 };
+        cursor.blank();
+        (cursor, Members { first: false })
+    }
     /// How many bytes have been read.
     pub fn at(&self) -> usize {
         self.at
@@ -209,7 +215,14 @@ impl<'a> Cursor<'a> {
         self.blank();
         Ok(name)
     }
+    #[inline]
     fn blank(&mut self) {
+        if self.next_byte().is_some_and(|b| b <= b' ') {
+            self.blanks();
+        }
+    }
+    #[cold]
+    fn blanks(&mut self) {
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.next_byte() {
             self.at += 1;
         }

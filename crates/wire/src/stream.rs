@@ -15,7 +15,7 @@ use crate::{
     sse::{Data, Event, Scanner, TooLong},
     usage::{Endpoint, Figures, UsageReport},
 };
-use chunk::{Facts, UsageMember};
+use chunk::{Facts, Reader, UsageMember};
 
 /// What of the usage in a stream the client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +86,8 @@ pub struct StreamMeter {
     scanner: Scanner,
     figures: Option<Figures>,
     observed: Observed,
+    reader: Reader,
     /// Kept for its memory only.
-    members: Vec<UsageMember>,
     copied: BytesMut,
 }
 
@@ -101,7 +101,7 @@ impl StreamMeter {
             scanner: Scanner::new(),
             figures: None,
             observed: Observed::default(),
-            members: Vec::new(),
+            reader: Reader::default(),
             copied: BytesMut::new(),
         }
     }
@@ -162,25 +162,20 @@ impl StreamMeter {
 
     /// Reads one event and writes what the client gets of it, unless it is the one that ends the reply.
     fn event(&mut self, event: &Event, out: &mut Output) {
-        self.members.clear();
         let view = event.data_view();
-        let facts = match data_of(event, &view) {
-            // What cannot be read is not ours to mend: the client gets it as it came.
-            Some(data) => chunk::read(self.endpoint, data, &mut self.members).unwrap_or_else(|_| {
-                self.members.clear();
-                Facts::default()
-            }),
-            None => Facts::default(),
-        };
+        let data = data_of(event, &view);
+        // What cannot be read is not ours to mend: the client gets it as it came.
+        let facts = data.and_then(|data| self.reader.read(self.endpoint, data).ok());
+        let Some(facts) = facts else { return out.copy(event, 0..event.raw().len()) };
         self.observe(&facts);
         if facts.is_terminal || self.shown == UsageShown::Hidden && facts.is_usage_chunk {
             return;
         }
-        let mut edits = edits(self.shown, &facts, &self.members).peekable();
+        let mut edits = edits(self.shown, &facts, &self.reader.usage).peekable();
         if edits.peek().is_none() {
             return out.copy(event, 0..event.raw().len());
         }
-        match (&view, data_of(event, &view)) {
+        match (&view, data) {
             (Data::Line(at), _) => {
                 let mut done = 0;
                 for (cut, with) in edits {

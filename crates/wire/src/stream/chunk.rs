@@ -29,86 +29,158 @@ pub(super) struct UsageMember {
     pub is_null: bool,
 }
 
-/// Reads the data of an event; the places of its top-level `usage` members go to `members`.
-pub(super) fn read(endpoint: Endpoint, data: &[u8], members: &mut Vec<UsageMember>) -> Result<Facts, Malformed> {
-    if data.trim_ascii() == b"[DONE]" {
-        return Ok(Facts { is_terminal: true, ..Facts::default() });
-    }
-    let mut facts = match endpoint {
-        Endpoint::Messages | Endpoint::Responses => read_typed(data)?,
-        _ => read_chunk(data, members)?,
-    };
-    if facts.is_error {
-        // What an error says it used is not what the answer used.
-        facts.figures = None;
-        facts.deltas = 0;
-    }
-    Ok(facts)
+/// Reads the events of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// The top-level `usage` members of the event read last.
+    pub usage: Vec<UsageMember>,
+    /// The chunk read last up to the value of its `choices`, with no usage or error in it. Most
+    /// upstreams open all chunks of a stream with the same bytes, which then need not be read again.
+    front: Vec<u8>,
 }
 
-/// A chunk of `chat/completions` or `completions`.
-fn read_chunk(data: &[u8], found: &mut Vec<UsageMember>) -> Result<Facts, Malformed> {
-    let mut facts = Facts::default();
-    let (mut no_choices, mut has_usage) = (false, false);
-    let mut cursor = Cursor::new(data);
-    let mut members = cursor.enter_object()?;
-    let mut kept_end = None;
-    // A member that nothing stays in front of takes the comma behind it along, up to the next name.
-    let mut leading = false;
-    while let Some(key) = cursor.key(&mut members)? {
-        if let Some(last) = found.last_mut().filter(|_| leading) {
-            last.cut.end = key.start;
-        }
-        leading = false;
-        if key.is("usage") {
-            let start = cursor.at();
-            let is_null = cursor.next_byte() == Some(b'n');
-            has_usage |= cursor.next_byte() == Some(b'{');
-            facts.figures = Figures::read(&mut cursor, data)?.or(facts.figures);
-            leading = kept_end.is_none();
-            let cut = kept_end.unwrap_or(key.start)..cursor.at();
-            found.push(UsageMember { cut, value: start..cursor.at(), is_null });
-            // The next one's cut begins where this one's ends.
-            kept_end = kept_end.map(|_| cursor.at());
-            continue;
-        }
-        if key.is("choices") && cursor.next_byte() == Some(b'[') {
-            let (choices, deltas) = read_choices(&mut cursor)?;
-            no_choices = choices == 0;
-            facts.deltas = deltas;
-        } else {
-            facts.is_error |= key.is("error") && cursor.next_byte() != Some(b'n');
-            cursor.skip()?;
-        }
-        kept_end = Some(cursor.at());
-    }
-    cursor.end()?;
-    facts.is_usage_chunk = no_choices && has_usage;
-    Ok(facts)
-}
+/// The longest front that is remembered.
+const FRONT_MAX: usize = 1024;
 
-/// How many choices there are, and how many of them got content.
-fn read_choices(cursor: &mut Cursor<'_>) -> Result<(u64, u64), Malformed> {
-    let (mut choices, mut deltas) = (0, 0);
-    let mut elements = cursor.enter_array()?;
-    while cursor.element(&mut elements)? {
-        choices += 1;
-        if cursor.next_byte() != Some(b'{') {
-            cursor.skip()?;
-            continue;
+impl Reader {
+    /// What the data of one event tells.
+    pub fn read(&mut self, endpoint: Endpoint, data: &[u8]) -> Result<Facts, Malformed> {
+        self.usage.clear();
+        if data.trim_ascii() == b"[DONE]" {
+            return Ok(Facts { is_terminal: true, ..Facts::default() });
         }
-        let mut has_content = false;
-        let mut members = cursor.enter_object()?;
-        while let Some(key) = cursor.key(&mut members)? {
-            if key.is("delta") && cursor.next_byte() == Some(b'{') {
-                has_content |= read_delta(cursor)?;
-            } else {
-                has_content |= read_content(cursor)? && key.is("text");
+        let facts = match endpoint {
+            Endpoint::Messages | Endpoint::Responses => read_typed(data),
+            _ => self.read_chunk(data),
+        };
+        match facts {
+            // What an error says it used is not what the answer used.
+            Ok(facts) if facts.is_error => Ok(Facts { figures: None, deltas: 0, ..facts }),
+            Ok(facts) => Ok(facts),
+            Err(malformed) => {
+                self.usage.clear();
+                Err(malformed)
             }
         }
-        deltas += u64::from(has_content);
     }
-    Ok((choices, deltas))
+
+    /// A chunk of `chat/completions` or `completions`.
+    fn read_chunk(&mut self, data: &[u8]) -> Result<Facts, Malformed> {
+        let mut facts = Facts::default();
+        let mut places = Places::default();
+        let (mut choices, mut has_usage) = (None, false);
+        let (mut cursor, mut members);
+        if !self.front.is_empty() && data.starts_with(&self.front) {
+            (cursor, members) = Cursor::resume(data, self.front.len());
+            choices = read_choices(&mut cursor)?;
+            places.kept(cursor.at());
+        } else {
+            cursor = Cursor::new(data);
+            members = cursor.enter_object()?;
+        }
+        while let Some(key) = cursor.key(&mut members)? {
+            let (start, first) = (cursor.at(), cursor.next_byte());
+            places.name(key.start, &mut self.usage);
+            if key.is("usage") {
+                facts.figures = Figures::read(&mut cursor, data)?.or(facts.figures);
+                has_usage |= first == Some(b'{');
+                let value = start..cursor.at();
+                let cut = places.cut(key.start, cursor.at());
+                self.usage.push(UsageMember { cut, value, is_null: first == Some(b'n') });
+                continue;
+            }
+            if key.is("choices") {
+                if self.usage.is_empty() && !facts.is_error && start <= FRONT_MAX {
+                    self.front.clear();
+                    self.front.extend_from_slice(data.get(..start).unwrap_or_default());
+                }
+                choices = read_choices(&mut cursor)?;
+            } else {
+                facts.is_error |= key.is("error") && first != Some(b'n');
+                cursor.skip()?;
+            }
+            places.kept(cursor.at());
+        }
+        cursor.end()?;
+        facts.deltas = choices.map_or(0, |choices: Choices| choices.with_content);
+        facts.is_usage_chunk = has_usage && choices.is_some_and(|choices| choices.count == 0);
+        Ok(facts)
+    }
+}
+
+/// Where the members stand that stay, so that one that goes takes one comma along.
+#[derive(Default)]
+struct Places {
+    /// Where the last member ends; none while none stays.
+    end: Option<usize>,
+    /// The last member goes, and none before it stays: it takes what follows along, up to the next name.
+    is_leading: bool,
+}
+
+impl Places {
+    /// A name begins.
+    fn name(&mut self, start: usize, usage: &mut [UsageMember]) {
+        if std::mem::take(&mut self.is_leading)
+            && let Some(last) = usage.last_mut()
+        {
+            last.cut.end = start;
+        }
+    }
+    /// The member that ends here stays.
+    fn kept(&mut self, end: usize) {
+        self.end = Some(end);
+    }
+    /// What to cut so that this member goes.
+    fn cut(&mut self, start: usize, end: usize) -> Range<usize> {
+        match &mut self.end {
+            // The next one's cut begins where this one's ends.
+            Some(before) => std::mem::replace(before, end)..end,
+            None => {
+                self.is_leading = true;
+                start..end
+            }
+        }
+    }
+}
+
+/// What `choices` holds.
+#[derive(Clone, Copy)]
+struct Choices {
+    count: u64,
+    with_content: u64,
+}
+
+/// Reads the value of `choices`; `None` if it is no array.
+fn read_choices(cursor: &mut Cursor<'_>) -> Result<Option<Choices>, Malformed> {
+    if cursor.next_byte() != Some(b'[') {
+        cursor.skip()?;
+        return Ok(None);
+    }
+    let mut choices = Choices { count: 0, with_content: 0 };
+    let mut elements = cursor.enter_array()?;
+    while cursor.element(&mut elements)? {
+        choices.count += 1;
+        choices.with_content += u64::from(read_choice(cursor)?);
+    }
+    Ok(Some(choices))
+}
+
+/// Whether a choice has content.
+fn read_choice(cursor: &mut Cursor<'_>) -> Result<bool, Malformed> {
+    if cursor.next_byte() != Some(b'{') {
+        cursor.skip()?;
+        return Ok(false);
+    }
+    let mut has_content = false;
+    let mut members = cursor.enter_object()?;
+    while let Some(key) = cursor.key(&mut members)? {
+        if key.is("delta") && cursor.next_byte() == Some(b'{') {
+            has_content |= read_delta(cursor)?;
+        } else {
+            has_content |= read_content(cursor)? && key.is("text");
+        }
+    }
+    Ok(has_content)
 }
 
 /// Whether a delta has anything but a role: text, reasoning, a refusal, a tool call, audio, whatever they are called.

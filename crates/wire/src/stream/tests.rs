@@ -204,6 +204,22 @@ fn every_kind_of_content_counts_once_for_each_choice() {
 }
 
 #[test]
+fn chunks_that_open_alike_are_each_read() {
+    let stream = concat!(
+        "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"usage\":null}\n\n",
+        "data: {\"id\":\"c\",\"choices\": [{\"delta\":{\"content\":\"b\"}}],\"usage\":null}\n\n",
+        "data: {\"id\":\"c\",\"choices\":null,\"usage\":{\"prompt_tokens\":1}}\n\n",
+        "data: {\"id\":\"c\",\"choices\":\n\n",
+        "data: {\"id\":\"c\",\"choices\":[],\"error\":{}}\n\n",
+        "data: {\"usage\":null,\"choices\":[{\"text\":\"c\"}]}\n\n",
+    );
+    let (before, _, observed) = chat(UsageShown::Hidden, stream);
+    let shown = stream.replace(",\"usage\":null", "").replace("\"usage\":null,", "");
+    assert_eq!(before, shown.replace(",\"usage\":{\"prompt_tokens\":1}", ""));
+    assert_eq!((observed.deltas, figures(observed).0, observed.upstream_error), (3, Some(1), true));
+}
+
+#[test]
 fn anthropics_stream_is_counted_from_its_start_and_its_deltas() {
     let stream = concat!(
         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":90,\"output_tokens\":1}}}\n\n",
