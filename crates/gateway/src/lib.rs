@@ -1,3 +1,41 @@
-//! Tollgate's data plane.
+//! Tollgate's data plane: lets in only what a key may do, and counts every token that goes through.
+//!
+//! One function reads as the sentence (`flow`): *receive → authenticate → authorise → admit → forward → meter →
+//! record*. Each step returns the only value that the next accepts.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `gateway` | starts, watches and stops the parts |
+//! | `options` | every limit |
+//! | `flow` | a request, from its first byte to its last |
+//! | `attempt` | one request to one upstream: counted, settled exactly once, whatever happens |
+//! | `in_flight` | running requests, to be ended when their key is |
+//! | `keyring`, `catalogue` | who may do what, in memory |
+//! | `follower`, `lease` | keep the keyring current, and the node closed while it is not |
+//! | `upstream` | choice, health, connections |
+//! | `worker`, `client` | a thread that serves; a client's connection |
+//! | `management` | the way to everything that is not inference |
+//! | [`journal`] | what is counted, on disk before anybody else knows |
+//!
+//! Threads: each worker has a runtime, a listener, upstream connections and a journal lane of its own and shares
+//! nothing that locks but the keyring; a control thread follows the change log, ships the journal and checks upstreams;
+//! management runs on the caller's runtime.
 
+mod catalogue;
+mod client;
+mod credential;
+mod gateway;
+mod in_flight;
 pub mod journal;
+mod keyring;
+mod lease;
+mod management;
+mod metrics;
+mod options;
+mod route;
+mod upstream;
+
+pub use gateway::{Gateway, GatewayError, ReadyState};
+pub use management::{BodyError, Management, ManagementBody, ManagementFuture, serve_management};
+pub use options::{GatewayOptions, JournalOptions, Limits};
+pub use upstream::UpstreamHealth;

@@ -1,0 +1,222 @@
+//! A client's connection below HTTP: how long it may be silent, how long it may not read, and what becomes of bytes
+//! that are ready when their request is ended.
+//!
+//! Invariants: every wait for a client has an end; once [`ClientConnection::discard_unsent`] has been called while
+//! bytes were waiting, none of them reaches the kernel.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Sleep, sleep_until},
+};
+
+use crate::{in_flight::Registration, options::Limits};
+
+/// What a connection's stream and its requests tell each other.
+pub(crate) struct ClientConnection {
+    phase: Cell<Phase>,
+    /// The kernel took no more: hyper holds bytes.
+    write_blocked: Cell<bool>,
+    discard: Cell<bool>,
+    writer: RefCell<Option<Waker>>,
+    /// Of a request whose answer is complete, until its last byte is with the kernel.
+    trailing: RefCell<Option<Registration>>,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    /// Nothing has come yet.
+    Fresh(Instant),
+    /// Between two requests.
+    Idle(Instant),
+    /// The head of a request is coming.
+    Head(Instant),
+    /// A request is being served: its own limits hold.
+    Busy,
+}
+
+impl ClientConnection {
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
+            phase: Cell::new(Phase::Fresh(Instant::now())),
+            write_blocked: Cell::new(false),
+            discard: Cell::new(false),
+            writer: RefCell::new(None),
+            trailing: RefCell::new(None),
+        })
+    }
+    #[cfg(test)]
+    pub fn for_tests() -> Rc<Self> {
+        Self::new()
+    }
+    /// A request's head is complete.
+    pub fn request_begins(&self) {
+        self.phase.set(Phase::Busy);
+        drop(self.trailing.take());
+    }
+    /// The answer's body is complete: what is left of it is in buffers.
+    pub fn answer_ends(&self, registration: Option<Registration>) {
+        *self.trailing.borrow_mut() = registration;
+        self.phase.set(Phase::Idle(Instant::now()));
+    }
+    /// What waits in buffers is never sent; the connection ends.
+    pub fn discard_unsent(&self) {
+        if self.write_blocked.get() {
+            self.discard.set(true);
+            if let Some(writer) = self.writer.borrow_mut().take() {
+                writer.wake();
+            }
+        }
+    }
+    fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        match self.phase.get() {
+            Phase::Fresh(since) => Some(since + limits.first_byte_timeout),
+            Phase::Idle(since) => Some(since + limits.keep_alive),
+            Phase::Head(since) => Some(since + limits.header_timeout),
+            Phase::Busy => None,
+        }
+    }
+}
+
+/// A client's stream, watched.
+pub(crate) struct ClientStream {
+    stream: TcpStream,
+    connection: Rc<ClientConnection>,
+    limits: Rc<Limits>,
+    read_watch: Watch,
+    write_watch: Watch,
+    blocked_since: Option<Instant>,
+    on_close: Box<dyn Fn()>,
+}
+
+impl ClientStream {
+    pub fn new(
+        stream: TcpStream,
+        connection: Rc<ClientConnection>,
+        limits: Rc<Limits>,
+        on_close: impl Fn() + 'static,
+    ) -> Self {
+        Self {
+            stream,
+            connection,
+            limits,
+            read_watch: Watch::default(),
+            write_watch: Watch::default(),
+            blocked_since: None,
+            on_close: Box::new(on_close),
+        }
+    }
+
+    /// What a write came to.
+    fn wrote(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.blocked_since = None;
+            self.connection.write_blocked.set(false);
+            return written;
+        }
+        self.connection.write_blocked.set(true);
+        *self.connection.writer.borrow_mut() = Some(context.waker().clone());
+        let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        if self.write_watch.has_passed(since + self.limits.write_stall, context) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")));
+        }
+        Poll::Pending
+    }
+    fn may_write(&self) -> io::Result<()> {
+        if self.connection.discard.get() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+}
+
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        (self.on_close)();
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let read = Pin::new(&mut this.stream).poll_read(context, into);
+        if read.is_ready() {
+            if matches!(this.connection.phase.get(), Phase::Fresh(_) | Phase::Idle(_)) {
+                this.connection.phase.set(Phase::Head(Instant::now()));
+            }
+            return read;
+        }
+        match this.connection.deadline(&this.limits) {
+            // As if the client had closed: there is nobody to say more to.
+            Some(deadline) if this.read_watch.has_passed(deadline, context) => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client is silent")))
+            }
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.may_write()?;
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(written, context)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.may_write()?;
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(written, context)
+    }
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper comes here when all that it held has been written.
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            drop(self.connection.trailing.take());
+        }
+        flushed
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// A timer that is set when it is needed and never set back before it fires: most deadlines are moved on often and
+/// reached never.
+#[derive(Default)]
+pub(crate) struct Watch(Option<Pin<Box<Sleep>>>);
+
+impl Watch {
+    /// Whether `deadline` has passed; if not, wakes the task when it has.
+    pub fn has_passed(&mut self, deadline: Instant, context: &mut Context<'_>) -> bool {
+        loop {
+            let sleep = match &mut self.0 {
+                Some(sleep) if sleep.deadline().into_std() <= deadline => sleep,
+                Some(sleep) => {
+                    sleep.as_mut().reset(deadline.into());
+                    sleep
+                }
+                place => place.insert(Box::pin(sleep_until(deadline.into()))),
+            };
+            if sleep.as_mut().poll(context).is_pending() {
+                return false;
+            }
+            if sleep.deadline().into_std() >= deadline {
+                return true;
+            }
+            sleep.as_mut().reset(deadline.into());
+        }
+    }
+}
