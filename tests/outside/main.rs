@@ -21,20 +21,20 @@
 //! | [`architecture`] | the house is as ARCHITECTURE.md says |
 #![allow(clippy::disallowed_methods, reason = "tests read their own environment and clock")]
 
-// mod architecture;
+mod architecture;
 // mod authorization;
 // mod command_line;
-// mod counting;
+mod counting;
 // mod demo;
 mod errors;
-// mod fleet;
-// mod lifecycle;
-// mod load;
+mod fleet;
+mod lifecycle;
+mod load;
 mod main_job;
-// mod management;
+mod management;
 // mod openai;
-// mod outage;
+mod outage;
 mod requests;
-// mod secrets;
+mod secrets;
 mod streams;
 mod upstreams;

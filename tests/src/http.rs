@@ -231,7 +231,6 @@ impl Reply {
         format!("{} {}", self.status.as_u16(), self.code()).trim().to_owned()
     }
     /// The same reply, checked to have this status.
-    #[must_use]
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{self}");

@@ -1,0 +1,153 @@
+//! Several nodes on one PostgreSQL: what one node ends, no node admits.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tollgate_tests::{Engine, House, Issued, Node, eventually, house::chat, json};
+
+/// A second node on the house's store.
+async fn second_node(house: &House) -> Node {
+    let mut options = house.node.options().clone();
+    options.directory = house.directory.path().join("second");
+    std::fs::create_dir_all(&options.directory).unwrap();
+    let master_key = options.directory.join("master.key");
+    std::fs::copy(house.node.options().directory.join("master.key"), master_key).unwrap();
+    options.members.retain(|(table, _)| *table != "fleet" || house.node.options().members.len() > 1);
+    options.start().await
+}
+
+async fn house_with_lease(lease: &str) -> House {
+    let lease = format!("lease = \"{lease}\"");
+    House::open_with(Engine::Postgres, |options, _| options.member("fleet", &lease)).await
+}
+
+async fn ask(node: &Node, key: &Issued, model: &str) -> String {
+    chat(node.http(), &key.key, model, json!({})).send().await.answer()
+}
+
+/// Waits until the other node knows the key.
+async fn known_on(node: &Node, key: &Issued, model: &str) {
+    eventually("the key works on the other node", async || (ask(node, key, model).await == "200").then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_revoked_on_one_node_is_refused_on_the_other_in_a_thousand_tries() {
+    let house = house_with_lease("10s").await;
+    let other = second_node(&house).await;
+    let tries = stream::iter(0..1_000).map(async |_| {
+        let key = house.key(&["chat-a"]).await;
+        known_on(&other, &key, "chat-a").await;
+        let revoked = house.revoke(&key).await.expect(200).json();
+        assert_eq!(revoked["effective"]["nodes"].as_array().unwrap().len(), 2, "{revoked}");
+        assert_eq!(ask(&other, &key, "chat-a").await, "401 api_key_revoked");
+    });
+    tries.buffer_unordered(12).collect::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_on_the_other_node_end_before_the_revoke_returns() {
+    let house = house_with_lease("10s").await;
+    let other = second_node(&house).await;
+    let key = house.key(&["chat-a", "chat-b"]).await;
+    known_on(&other, &key, "chat-a").await;
+    let stalled = json!({"stream": true, "fake": {"stall_at": 1}});
+    let mut streams = Vec::new();
+    for (http, model) in [(other.http(), "chat-a"), (other.http(), "chat-b"), (house.http(), "chat-b")] {
+        let mut stream = chat(http, &key.key, model, stalled.clone()).stream().await;
+        stream.next_event().await.unwrap().unwrap();
+        streams.push(stream);
+    }
+    let edit = house.api("PATCH", &format!("keys/{}", key.id)).json(&json!({"models": ["chat-b"]})).send().await;
+    edit.expect(200);
+    let events = streams.remove(0).events().await.unwrap();
+    assert!(events.last().unwrap().contains("model_not_permitted"), "{events:?}");
+    assert_eq!(ask(&other, &key, "chat-a").await, "403 model_not_permitted");
+    let revoked = house.revoke(&key).await.expect(200).json();
+    assert_eq!(revoked["effective"]["streams_cut"], 2, "{revoked}");
+    for mut stream in streams {
+        let events = stream.events().await.unwrap();
+        assert!(events.last().unwrap().contains("api_key_revoked"), "{events:?}");
+        assert!(!events.iter().any(|event| event == "[DONE]"), "{events:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_cannot_answer_is_waited_for_and_then_refuses() {
+    let house = house_with_lease("3s").await;
+    let other = second_node(&house).await;
+    let key = house.key(&["chat-a"]).await;
+    known_on(&other, &key, "chat-a").await;
+    other.signal(Signal::STOP);
+    // A request that lies in the stopped node's socket when it wakes up.
+    let mut waiting = other.http().tcp().await;
+    let body = r#"{"model":"chat-a"}"#;
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+        key.key,
+        body.len()
+    );
+    waiting.write_all(request.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    let revoked = house.revoke(&key).await.expect(200).json();
+    let waited = began.elapsed();
+    // The node renewed at most a second and a bit before: most of a lease has to pass.
+    assert!(waited > Duration::from_millis(1_200), "{waited:?} {revoked}");
+    assert_eq!(revoked["effective"]["nodes"].as_array().unwrap().len(), 2, "{revoked}");
+    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_revoked");
+    let before = house.upstream.count().0;
+    other.signal(Signal::CONT);
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).await.unwrap();
+    let line = answer.lines().next().unwrap_or_default();
+    assert!(line.contains(" 401 ") || line.contains(" 503 "), "{answer}");
+    assert_eq!(house.upstream.count().0, before, "nothing was admitted");
+    eventually("the node is back and knows", async || {
+        let answer = ask(&other, &key, "chat-a").await;
+        assert!(answer.starts_with("401") || answer.starts_with("503"), "{answer}");
+        (answer == "401 api_key_revoked").then_some(())
+    })
+    .await;
+    // From then on nobody is waited for.
+    let next = house.key(&["chat-a"]).await;
+    known_on(&other, &next, "chat-a").await;
+    house.revoke(&next).await.expect(200);
+    assert_eq!(ask(&other, &next, "chat-a").await, "401 api_key_revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_node_is_waited_for_once() {
+    let house = house_with_lease("2s").await;
+    let other = second_node(&house).await;
+    let (first, second) = (house.key(&["chat-a"]).await, house.key(&["chat-a"]).await);
+    known_on(&other, &first, "chat-a").await;
+    let options = other.kill();
+    house.revoke(&first).await.expect(200);
+    let revoked = house.revoke(&second).await.expect(200).json();
+    assert_eq!(revoked["effective"]["nodes"].as_array().unwrap().len(), 1, "{revoked}");
+    let again = options.start().await;
+    assert_eq!(ask(&again, &second, "chat-a").await, "401 api_key_revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_both_nodes_served_is_one_sum_and_both_are_listed() {
+    let house = house_with_lease("10s").await;
+    let other = second_node(&house).await;
+    let key = house.key(&["chat-a"]).await;
+    known_on(&other, &key, "chat-a").await;
+    for _ in 0..10 {
+        assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+        assert_eq!(ask(&other, &key, "chat-a").await, "200");
+    }
+    let (requests, input, output) = house.upstream.count();
+    let usage = house.usage_of(requests).await;
+    assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(input), &json!(output)), "{usage}");
+    let nodes = house.api("GET", "nodes").send().await.expect(200).json();
+    assert_eq!(nodes["data"].as_array().unwrap().len(), 2, "{nodes}");
+    assert!(other.terminate(tollgate_tests::DEADLINE).await.success());
+    // A node that said good-bye is waited for by nobody.
+    let began = Instant::now();
+    house.revoke(&key).await.expect(200);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
