@@ -1,1 +1,87 @@
-//! placeholder
+//! Tollgate's management plane: what people and programs do *about* keys, never with them.
+//!
+//! A change made here reaches the data plane through the store's change log and in no other way: this
+//! crate knows nothing of the gateway. A restriction is answered `200` only once the store has proven
+//! that no node admits by the old state; else `202`.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`services`] | what can be done, free of HTTP: principal and input in, result out |
+//! | [`principal`] | who asks, and what they may do |
+//! | `api` | the REST API under `/api/v1`, one file a noun, and its OpenAPI document |
+//! | `pages` | sign-in and the start page |
+//! | `problem` | the one place where an error becomes HTTP (RFC 9457) |
+//! | `extract` | bodies, queries and preconditions, checked before a handler runs |
+
+#[allow(unused_qualifications, reason = "utoipa's own code, under the spans of ours")]
+mod api;
+mod extract;
+mod pages;
+pub mod principal;
+mod problem;
+pub mod services;
+mod span;
+
+use std::{net::IpAddr, sync::Arc};
+
+use serde::Serialize;
+use tollgate_core::{Timestamp, World, seal::MasterKey, secret::Prefix};
+use tollgate_store::Store;
+
+pub use api::{endpoints, openapi_json};
+pub use services::{ServiceError, Services};
+
+/// What the management plane needs.
+pub struct ManageOptions {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Time and entropy.
+    pub world: World,
+    /// Peppers tokens and sessions, seals upstream credentials.
+    pub master_key: MasterKey,
+    /// The deployment's key prefix.
+    pub prefix: Prefix,
+    /// Where "contact us" leads when a paid plan is missing.
+    pub contact_url: Option<String>,
+    /// The address under which people reach this deployment, without a slash at its end; decides
+    /// whether cookies are `Secure` and what sign-in links begin with.
+    pub public_url: Option<String>,
+    /// What the data plane knows of upstreams.
+    pub upstream_health: Arc<dyn UpstreamHealthSource>,
+    /// The program's version.
+    pub version: &'static str,
+}
+
+/// Tells how upstreams are, as the data plane of this process sees them.
+pub trait UpstreamHealthSource: Send + Sync {
+    /// The health of the upstream of this name; `None` while nothing is known.
+    fn health(&self, name: &str) -> Option<UpstreamHealthView>;
+}
+
+/// An upstream's health on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct UpstreamHealthView {
+    /// Whether requests are sent there.
+    #[schema(example = true)]
+    pub healthy: bool,
+    /// Since when it is so.
+    #[schema(value_type = String, format = DateTime, example = "2026-11-20T08:00:00Z")]
+    pub since: Timestamp,
+    /// When it was last tried.
+    #[schema(value_type = Option<String>, format = DateTime, example = "2026-11-20T09:30:00Z")]
+    pub checked_at: Option<Timestamp>,
+    /// What went wrong last, in words; never a credential.
+    #[schema(example = "connection refused")]
+    pub last_error: Option<String>,
+}
+
+/// The client's address, put into a request's extensions by whoever accepted the connection; goes into
+/// the audit log.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
+
+/// Serves `/api/v1/*`, `/sign-in/*`, `/sign-out`, `/assets/*` and `/`; anything else is a 404.
+pub fn router(options: ManageOptions) -> axum::Router {
+    let services = Services::new(options);
+    pages::router().merge(api::router()).fallback(problem::no_such_page).with_state(services)
+}

@@ -1,0 +1,347 @@
+//! `keys`: API keys for inference.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use tollgate_core::{Account, Id, Key, KeyStatus, Permission, Timestamp, User, key::KeyState, secret::Prefix};
+use tollgate_store::keys::{KeyFilter, KeyTransition};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Answer, Changed, List, changed, created, list as list_response, one, with_etag};
+use crate::{
+    extract::{Body, IdempotencyKey, IfMatch, Named, Nothing, OptionalBody, Query, from_text, page},
+    principal::Principal,
+    problem::with_contact,
+    services::{Confirmed, KeyChange, KeyInput, KeyShown, RotateInput, Services},
+};
+
+/// An API key. Its text is shown once, when it is made or rotated, and is not kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct KeyView {
+    /// Its id for ever.
+    #[schema(value_type = String, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
+    id: Id<Key>,
+    /// The account that owns it.
+    #[schema(value_type = String, example = "acct_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
+    account: Id<Account>,
+    /// What its owner calls it.
+    #[schema(example = "nightly-batch")]
+    name: String,
+    /// What logs and pages call it: the beginning of its text.
+    #[schema(example = "tg_4fZ0aB1cD2eF…")]
+    hint: String,
+    /// The models that it may use.
+    #[schema(schema_with = crate::services::permission_schema)]
+    models: Permission,
+    /// `active`, `disabled`, `expired`, `revoked` or `leaked`.
+    #[schema(value_type = String, example = "active")]
+    status: KeyStatus,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-20T08:00:00Z")]
+    created_at: Timestamp,
+    /// Who made it; null: the program itself.
+    created_by: Option<KeyMaker>,
+    /// When it was last used, as far as usage is counted.
+    #[schema(value_type = Option<String>, format = DateTime, example = "2026-11-20T09:30:00Z")]
+    last_used_at: Option<Timestamp>,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime, example = "2030-01-31T12:00:00Z")]
+    expires_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
+    revoked_at: Option<Timestamp>,
+    /// Until when the text from before the last rotation still works.
+    #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
+    rotated_until: Option<Timestamp>,
+    /// Its owner's remark.
+    #[schema(example = "runs on the build server")]
+    note: Option<String>,
+    /// Always null: limits are not supported yet.
+    #[schema(value_type = Option<Object>, example = json!(null))]
+    limits: Option<()>,
+    /// Always null: budgets are not supported yet.
+    #[schema(value_type = Option<Object>, example = json!(null))]
+    budget: Option<()>,
+    /// Where and when it was found in public.
+    leak: Option<KeyLeak>,
+}
+
+/// Who made a key.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyMaker {
+    #[schema(value_type = String, example = "user_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
+    id: Id<User>,
+    #[schema(example = "Ada")]
+    name: String,
+}
+
+/// That a key was found in public.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyLeak {
+    #[schema(value_type = String, format = DateTime, example = "2026-11-20T08:00:00Z")]
+    at: Timestamp,
+    #[schema(example = "https://github.com/acme/site/blob/main/config.js")]
+    found_at: Option<String>,
+}
+
+/// A key with its text, this once.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyCreated {
+    /// The key's text. Keep it now: it is not kept here and cannot be shown again.
+    #[schema(example = "tg_<id>_<secret and checksum>")]
+    key: String,
+    #[serde(flatten)]
+    view: KeyView,
+}
+
+/// A key with how much it was used of late.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyDetail {
+    #[serde(flatten)]
+    view: KeyView,
+    recent: KeyRecent,
+}
+
+/// Requests of late.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyRecent {
+    /// In the last hour.
+    #[schema(example = 120)]
+    last_hour: u64,
+    /// In the last 24 hours.
+    #[schema(example = 4810)]
+    last_day: u64,
+}
+
+impl KeyView {
+    pub(super) fn new(key: Key, prefix: &Prefix, now: Timestamp) -> Self {
+        let status = key.state.status(key.expires_at, now);
+        let (revoked_at, leak) = match key.state {
+            KeyState::Revoked { at } => (Some(at), None),
+            KeyState::Leaked { at, found_at } => (None, Some(KeyLeak { at, found_at })),
+            KeyState::Active | KeyState::Disabled => (None, None),
+        };
+        Self {
+            id: key.id,
+            account: key.account,
+            name: key.name.to_string(),
+            hint: key.public_id.hint(prefix),
+            models: key.permission,
+            status,
+            created_at: key.created_at,
+            created_by: key.created_by.map(|(id, name)| KeyMaker { id, name: name.to_string() }),
+            last_used_at: key.last_used_at,
+            expires_at: key.expires_at,
+            revoked_at,
+            rotated_until: key.rotated_until.filter(|until| *until > now),
+            note: key.note,
+            limits: None,
+            budget: None,
+            leak,
+        }
+    }
+}
+
+fn view(services: &Services) -> impl Fn(Key) -> KeyView {
+    let (prefix, now) = (services.prefix.clone(), services.world.now());
+    move |key| KeyView::new(key, &prefix, now)
+}
+fn shown(services: &Services) -> impl Fn(KeyShown) -> KeyCreated {
+    let view = view(services);
+    move |shown| KeyCreated { key: shown.plain.expose().to_owned(), view: view(shown.key) }
+}
+
+/// Which keys to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Operators: the account, by name or id; else `default`.
+    #[param(example = "default")]
+    account: Option<String>,
+    /// Only keys of this status.
+    #[serde(default, deserialize_with = "status")]
+    #[param(value_type = Option<String>, example = "active")]
+    status: Option<KeyStatus>,
+    /// Only keys whose name, note or hint contains this.
+    #[param(example = "batch")]
+    search: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 1,000; else 50.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<u32>, example = 50)]
+    limit: Option<u32>,
+}
+fn status<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<KeyStatus>, D::Error> {
+    KeyStatus::deserialize(from).map(Some)
+}
+
+/// The account that a call is about.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AccountQuery {
+    /// The account, by name or id. Operators: not named, a key's id is good in every account, and what has no id is
+    /// about `default`.
+    #[param(example = "default")]
+    pub(super) account: Option<String>,
+}
+
+/// List keys, newest first.
+#[utoipa::path(get, path = "/api/v1/keys", operation_id = "key_list", tag = "keys", params(ListQuery),
+    responses((status = 200, body = List<KeyView>)), extensions(("x-access" = json!("read"))))]
+pub(super) async fn list(
+    State(services): State<Services>,
+    principal: Principal,
+    Query(query): Query<ListQuery>,
+) -> Answer {
+    let page = page(query.cursor, query.limit)?;
+    let filter = KeyFilter { status: query.status, search: query.search, created_by: None };
+    let keys = services.key_list(&principal, query.account.as_deref(), &filter, &page).await?;
+    Ok(list_response(keys, view(&services)))
+}
+
+/// Make a key and show it, this once.
+///
+/// With an `Idempotency-Key` a repeat makes no second key: it answers 409 `already_created` with the id of the
+/// first, whose text is not kept.
+#[utoipa::path(post, path = "/api/v1/keys", operation_id = "key_create", tag = "keys", params(AccountQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, unique in the account", example = "b0a1c2")),
+    request_body = KeyInput,
+    responses((status = 201, body = KeyCreated), (status = 402, description = "plan_required"),
+        (status = 409, description = "already_created")),
+    extensions(("x-access" = json!("member"))))]
+pub(super) async fn create(
+    State(services): State<Services>,
+    principal: Principal,
+    Query(query): Query<AccountQuery>,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    Body(input): Body<KeyInput>,
+) -> Answer {
+    let account = super::named_once(query.account, input.account.clone())?;
+    match services.key_create(&principal, input, account.as_deref(), idempotency_key).await {
+        Ok(confirmed) => {
+            let created_key = shown(&services)(confirmed.value);
+            Ok(created(&format!("keys/{}", created_key.view.id), created_key))
+        }
+        Err(error) => Ok(with_contact(error, services.contact_url.as_ref())),
+    }
+}
+
+/// Show a key, and how much it was used of late.
+#[utoipa::path(get, path = "/api/v1/keys/{id}", operation_id = "key_show", tag = "keys",
+    params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
+    responses((status = 200, body = KeyDetail)), extensions(("x-access" = json!("read"))))]
+pub(super) async fn show(
+    State(services): State<Services>,
+    principal: Principal,
+    Named(id): Named<Id<Key>>,
+    Query(query): Query<AccountQuery>,
+) -> Answer {
+    let key = services.key_get(&principal, query.account.as_deref(), id).await?;
+    let (last_hour, last_day) = services.key_recent(&key).await?;
+    let version = key.version;
+    Ok(one(KeyDetail { view: view(&services)(key), recent: KeyRecent { last_hour, last_day } }, version))
+}
+
+/// Edit a key's name, models, end or note.
+///
+/// A change of models or end is answered once no node admits by the old state; running streams that it ends have
+/// ended then.
+#[utoipa::path(patch, path = "/api/v1/keys/{id}", operation_id = "key_edit", tag = "keys",
+    params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery,
+        ("If-Match" = Option<String>, Header, description = "the `etag` that was read; without it the last writer wins", example = "\"3\"")),
+    request_body = KeyChange,
+    responses((status = 200, body = Changed<KeyView>), (status = 202, body = Changed<KeyView>),
+        (status = 409, description = "not_possible: the key is revoked")),
+    extensions(("x-access" = json!("member"))))]
+pub(super) async fn edit(
+    State(services): State<Services>,
+    principal: Principal,
+    Named(id): Named<Id<Key>>,
+    Query(query): Query<AccountQuery>,
+    IfMatch(version): IfMatch,
+    Body(change): Body<KeyChange>,
+) -> Answer {
+    let confirmed = services.key_edit(&principal, query.account.as_deref(), id, change, version).await?;
+    Ok(tagged(&services, confirmed))
+}
+
+fn tagged(services: &Services, confirmed: Confirmed<Key>) -> Response {
+    let version = confirmed.value.version;
+    with_etag(changed(confirmed, view(services)), version)
+}
+
+/// Revoke a key, for ever.
+///
+/// Answers once no node will admit the key and the streams that it had open have ended. A revoked key may be revoked
+/// again: nothing changes, and the answer is a new proof.
+#[utoipa::path(post, path = "/api/v1/keys/{id}/revoke", operation_id = "key_revoke", tag = "keys",
+    params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
+    responses((status = 200, body = Changed<KeyView>), (status = 202, body = Changed<KeyView>)),
+    extensions(("x-access" = json!("member"))))]
+pub(super) async fn revoke(
+    State(services): State<Services>,
+    principal: Principal,
+    Named(id): Named<Id<Key>>,
+    Query(query): Query<AccountQuery>,
+    OptionalBody(Nothing {}): OptionalBody<Nothing>,
+) -> Answer {
+    let account = query.account.as_deref();
+    Ok(tagged(&services, services.key_transition(&principal, account, id, KeyTransition::Revoke).await?))
+}
+
+/// Switch a key off until it is enabled again.
+#[utoipa::path(post, path = "/api/v1/keys/{id}/disable", operation_id = "key_disable", tag = "keys",
+    params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
+    responses((status = 200, body = Changed<KeyView>), (status = 202, body = Changed<KeyView>),
+        (status = 409, description = "not_possible: the key is revoked or leaked")),
+    extensions(("x-access" = json!("member"))))]
+pub(super) async fn disable(
+    State(services): State<Services>,
+    principal: Principal,
+    Named(id): Named<Id<Key>>,
+    Query(query): Query<AccountQuery>,
+    OptionalBody(Nothing {}): OptionalBody<Nothing>,
+) -> Answer {
+    let account = query.account.as_deref();
+    Ok(tagged(&services, services.key_transition(&principal, account, id, KeyTransition::Disable).await?))
+}
+
+/// Switch a disabled key on again; a leaked one too, if the report was wrong.
+#[utoipa::path(post, path = "/api/v1/keys/{id}/enable", operation_id = "key_enable", tag = "keys",
+    params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
+    responses((status = 200, body = Changed<KeyView>), (status = 409, description = "not_possible: the key is revoked")),
+    extensions(("x-access" = json!("member"))))]
+pub(super) async fn enable(
+    State(services): State<Services>,
+    principal: Principal,
+    Named(id): Named<Id<Key>>,
+    Query(query): Query<AccountQuery>,
+    OptionalBody(Nothing {}): OptionalBody<Nothing>,
+) -> Answer {
+    let account = query.account.as_deref();
+    Ok(tagged(&services, services.key_transition(&principal, account, id, KeyTransition::Enable).await?))
+}
+
+/// Give a key a new text under the same id and show it, this once.
+///
+/// The old text works for `grace` longer, or stops at once. Usage stays one line.
+#[utoipa::path(post, path = "/api/v1/keys/{id}/rotate", operation_id = "key_rotate", tag = "keys",
+    params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
+    request_body(content = Option<RotateInput>),
+    responses((status = 200, body = Changed<KeyCreated>), (status = 202, body = Changed<KeyCreated>),
+        (status = 409, description = "not_possible: the key is revoked or leaked")),
+    extensions(("x-access" = json!("member"))))]
+pub(super) async fn rotate(
+    State(services): State<Services>,
+    principal: Principal,
+    Named(id): Named<Id<Key>>,
+    Query(query): Query<AccountQuery>,
+    OptionalBody(input): OptionalBody<RotateInput>,
+) -> Answer {
+    let confirmed = services.key_rotate(&principal, query.account.as_deref(), id, input).await?;
+    let version = confirmed.value.key.version;
+    Ok(with_etag(changed(confirmed, shown(&services)), version).into_response())
+}

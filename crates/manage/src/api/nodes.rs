@@ -1,0 +1,52 @@
+//! `nodes`: the running processes. Operators only.
+
+use axum::{Json, extract::State, response::IntoResponse};
+use serde::Serialize;
+use tollgate_core::{Id, Timestamp, change::Node};
+use utoipa::ToSchema;
+
+use super::{Answer, List};
+use crate::{principal::Principal, services::Services};
+
+/// A running process.
+#[derive(Debug, Serialize, ToSchema)]
+struct NodeOut {
+    #[schema(value_type = String, example = "node_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
+    id: Id<Node>,
+    #[schema(example = "host-1")]
+    name: String,
+    /// The program's version on it.
+    #[schema(example = "0.1.0")]
+    version: String,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-20T08:00:00Z")]
+    joined_at: Timestamp,
+    /// When it last renewed its lease.
+    #[schema(value_type = String, format = DateTime, example = "2026-11-20T09:30:00Z")]
+    renewed_at: Timestamp,
+    /// What it has applied of the change log.
+    #[schema(example = 42)]
+    applied: i64,
+    /// Whether it holds a lease, and so serves.
+    #[schema(example = true)]
+    active: bool,
+    /// Bytes of its journal that are not counted yet.
+    #[schema(example = 0)]
+    journal_bytes: u64,
+}
+
+/// List nodes, newest first; those gone for a day are left out.
+#[utoipa::path(get, path = "/api/v1/nodes", operation_id = "node_list", tag = "nodes",
+    responses((status = 200, body = List<NodeOut>)), extensions(("x-access" = json!("operator"))))]
+pub(super) async fn list(State(services): State<Services>, principal: Principal) -> Answer {
+    let nodes = services.node_list(&principal).await?.into_iter().map(|node| NodeOut {
+        id: node.id,
+        name: node.name.to_string(),
+        version: node.version,
+        joined_at: node.joined_at,
+        renewed_at: node.renewed_at,
+        applied: node.applied.0,
+        active: node.active,
+        journal_bytes: node.journal_bytes,
+    });
+    Ok(Json(List { data: nodes.collect(), next_cursor: None }).into_response())
+}

@@ -1,0 +1,95 @@
+//! A change is answered when it is in force: the proof that every node has it, and how long that took.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tollgate_core::{Id, change::Node};
+use tollgate_store::{Committed, Confirmation, Store};
+use utoipa::ToSchema;
+
+/// How long a call that takes something away waits for the proof before it answers `202`. Longer than a
+/// lease, within which the store proves it whatever the network does.
+pub(crate) const CONFIRM_WAIT: Duration = Duration::from_secs(30);
+/// How long a call that gives something waits until all nodes know of it. A key is then good everywhere
+/// at once; a node that lags only learns it later.
+pub(crate) const SPREAD_WAIT: Duration = Duration::from_secs(2);
+
+/// A committed change, and the proof that it is in force.
+#[derive(Debug)]
+pub struct Confirmed<T> {
+    /// What the change returns.
+    pub value: T,
+    /// The proof; absent where the wait was cut short.
+    pub effective: Option<Effective>,
+    /// The change takes something away and is not proven: the answer is `202`, never `200`.
+    pub pending: bool,
+}
+
+/// The proof that no node admits by the old state.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Effective {
+    /// Milliseconds from the change to the last node's confirmation.
+    #[schema(example = 0.42)]
+    pub after_ms: f64,
+    /// The nodes that were serving, and when each confirmed.
+    pub nodes: Vec<EffectiveNode>,
+    /// Running streams that were ended.
+    #[schema(example = 1)]
+    pub streams_cut: u64,
+}
+
+/// One node's confirmation.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct EffectiveNode {
+    /// The node.
+    #[schema(value_type = String, example = "node_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
+    pub id: Id<Node>,
+    /// Milliseconds from the change to this node's confirmation.
+    #[schema(example = 0.42)]
+    pub after_ms: f64,
+}
+
+impl From<Confirmation> for Effective {
+    fn from(proof: Confirmation) -> Self {
+        let nodes = proof.nodes.iter().map(|node| EffectiveNode { id: node.node, after_ms: millis(node.after) });
+        Self { after_ms: millis(proof.after), nodes: nodes.collect(), streams_cut: proof.streams_cut }
+    }
+}
+
+/// Milliseconds with microseconds behind the point.
+#[expect(clippy::cast_precision_loss, reason = "microseconds of a wait are far below 2^53")]
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1_000.0
+}
+
+impl<T> Confirmed<T> {
+    /// Waits for the proof of a change that takes something away.
+    pub(crate) async fn restricting(store: &Store, committed: Committed<T>) -> Self {
+        let effective = wait(store, &committed, CONFIRM_WAIT).await;
+        Self { value: committed.value, pending: effective.is_none(), effective }
+    }
+    /// Waits a little until a change that gives something has spread.
+    pub(crate) async fn extending(store: &Store, committed: Committed<T>) -> Self {
+        let effective = wait(store, &committed, SPREAD_WAIT).await;
+        Self { value: committed.value, pending: false, effective }
+    }
+    /// The same proof of another value.
+    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Confirmed<U> {
+        Confirmed { value: with(self.value), effective: self.effective, pending: self.pending }
+    }
+}
+
+async fn wait<T>(store: &Store, committed: &Committed<T>, at_most: Duration) -> Option<Effective> {
+    match tokio::time::timeout(at_most, store.change_confirm(committed)).await {
+        Ok(Ok(proof)) => Some(proof.into()),
+        Ok(Err(error)) => {
+            tracing::warn!(
+                seq = committed.seq.0,
+                error = &error as &dyn std::error::Error,
+                "a change is not confirmed"
+            );
+            None
+        }
+        Err(_) => None,
+    }
+}
