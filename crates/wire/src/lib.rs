@@ -8,8 +8,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`peek`] | the members of a request body that decide who may do what, found without a tree |
-//! | [`splice`] | the body for the upstream: model renamed, usage reporting switched on, the rest as it was |
+//! | [`mod@peek`] | the members of a request body that decide who may do what, found without a tree |
+//! | [`mod@splice`] | the body for the upstream: model renamed, usage reporting switched on, the rest as it was |
 //! | [`sse`] | events of a `text/event-stream`, at any chunking |
 //! | [`stream`] | what a streamed reply counted, and what of it the client gets |
 //! | [`usage`] | token counts of replies, by endpoint |

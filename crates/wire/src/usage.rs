@@ -4,6 +4,10 @@
 //! is flagged, never bent; parts (cached, reasoning) are parts and never added to the whole. Where
 //! Anthropic's input leaves the cache out, it is put back, so `input` means the same everywhere.
 
+mod body;
+
+pub use body::{BodyReader, KEPT_MAX};
+
 use crate::json::{Cursor, Malformed};
 
 /// The largest figure that is believed: JSON numbers beyond are not exact everywhere (RFC 8259, section 6).
@@ -48,7 +52,7 @@ pub struct UsageReport {
     pub suspect: bool,
 }
 
-/// Reads the usage of a whole, unstreamed reply body. `None` if it reports none: an error body, a body
+/// Reads the usage of a whole, unstreamed reply body; [`BodyReader`] does it piece by piece. `None` if it reports none: an error body, a body
 /// without usage, or no JSON.
 #[must_use]
 pub fn read(endpoint: Endpoint, body: &[u8]) -> Option<UsageReport> {
