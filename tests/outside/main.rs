@@ -22,7 +22,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests read their own environment and clock")]
 
 mod architecture;
-// mod authorization;
+mod authorization;
 // mod command_line;
 mod counting;
 // mod demo;
