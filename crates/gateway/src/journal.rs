@@ -50,6 +50,10 @@ mod lane;
 pub mod reader;
 pub mod record;
 pub mod ship;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::{File, TryLockError},

@@ -218,6 +218,14 @@ impl LaneWriter {
         }
     }
 
+    /// Has it write to another file from now on.
+    #[cfg(test)]
+    pub(super) fn file_replace(&mut self, file: File) {
+        let file = Arc::new(file);
+        self.out.lane.handles().segments = vec![(self.out.segment, Arc::clone(&file))];
+        self.out.file = file;
+    }
+
     fn segment_turn(&mut self) -> Result<(), JournalError> {
         let out = &mut self.out;
         let most = u64::try_from(FRAME_MOST).unwrap_or_default();

@@ -8,10 +8,10 @@ use std::io;
 
 use tollgate_core::{Id, usage::Journal};
 
-use super::record::{Body, FRAME_MOST, Parsed, Record, parse, seed};
+use super::record::{Body, Parsed, Record, parse, seed};
 
-/// Bytes read at once.
-const CHUNK: usize = 256 * 1_024;
+/// Bytes held at once, of each lane.
+const WINDOW: usize = 64 * 1_024;
 /// Numbers of records stay below this; see [`super::collect`] for what is above.
 pub const SEQ_END: u64 = 1 << 62;
 
@@ -94,6 +94,7 @@ pub struct LaneReader<S> {
     offset: u64,
     window: Vec<u8>,
     start: usize,
+    end: usize,
     skipped: Option<Skipped>,
 }
 
@@ -117,8 +118,9 @@ impl<S: Segments> LaneReader<S> {
             segment_first_seq: first_seq,
             opened: false,
             offset: 0,
-            window: Vec::new(),
+            window: vec![0; WINDOW],
             start: 0,
+            end: 0,
             skipped: None,
         }
     }
@@ -154,30 +156,36 @@ impl<S: Segments> LaneReader<S> {
             if !self.opened && !self.open_next()? {
                 return Ok(self.end(extent));
             }
-            self.fill()?;
-            let bytes = self.window.get(self.start..).unwrap_or_default();
-            let frame = match parse(self.seed, bytes) {
-                Parsed::Frame(frame) if frame.seq >= self.expected && frame.seq < SEQ_END => frame,
-                // The window holds all there is: the segment ends here, cleanly or not.
-                Parsed::Short if bytes.is_empty() || matches!(extent, Extent::UpTo(_)) => {
-                    let rest = bytes.len();
-                    self.skip_note(rest);
+            let bytes = self.window.get(self.start..self.end).unwrap_or_default();
+            let (held, short, frame) = match parse(self.seed, bytes) {
+                Parsed::Frame(frame) if frame.seq >= self.expected && frame.seq < SEQ_END => {
+                    (bytes.len(), false, Some((frame.seq, frame.length, frame.is_header(), frame.body())))
+                }
+                Parsed::Frame(_) | Parsed::Bad => (bytes.len(), false, None),
+                Parsed::Short => (bytes.len(), true, None),
+            };
+            let Some((seq, length, is_header, body)) = frame else {
+                if short && self.read_more()? {
+                    continue;
+                }
+                if short && (held == 0 || extent != Extent::Whole) {
+                    // The segment ends here, cleanly or not.
+                    self.skip_note(held);
                     if !self.open_next()? {
                         return Ok(self.end(extent));
                     }
-                    continue;
-                }
-                Parsed::Frame(_) | Parsed::Short | Parsed::Bad => {
+                } else if self.skipped.is_none() && self.start > 0 {
+                    // Perhaps these bytes were read while they were written: look again.
+                    (self.start, self.end) = (0, 0);
+                } else {
                     self.skip_note(1);
                     self.advance(1);
-                    continue;
                 }
+                continue;
             };
-            let (seq, length) = (frame.seq, frame.length);
             if seq > self.expected || self.skipped.is_some() {
                 return Ok(self.gap_until(seq));
             }
-            let (is_header, body) = (frame.is_header(), frame.body());
             let place = (self.segment, self.offset);
             self.advance(length);
             match body {
@@ -214,29 +222,21 @@ impl<S: Segments> LaneReader<S> {
         self.segment_first_seq = self.expected;
         self.opened = true;
         self.offset = 0;
-        self.start = 0;
-        self.window.clear();
+        (self.start, self.end) = (0, 0);
         Ok(true)
     }
-    /// Makes the window hold the longest frame, or all up to the segment's end.
-    fn fill(&mut self) -> io::Result<()> {
-        while self.window.len() - self.start < FRAME_MOST {
-            self.window.drain(..self.start);
-            self.start = 0;
-            let held = self.window.len();
-            let from = self.offset + u64::try_from(held).unwrap_or_default();
-            self.window.resize(held + CHUNK, 0);
-            let into = self.window.get_mut(held..).unwrap_or_default();
-            let read = self.segments.read_at(self.segment, from, into);
-            self.window.truncate(held + read.as_ref().copied().unwrap_or_default());
-            if read? == 0 {
-                break;
-            }
-        }
-        Ok(())
+    /// Reads what fits in the window; whether anything came.
+    fn read_more(&mut self) -> io::Result<bool> {
+        self.window.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let from = self.offset + u64::try_from(self.end).unwrap_or_default();
+        let into = self.window.get_mut(self.end..).unwrap_or_default();
+        let read = self.segments.read_at(self.segment, from, into)?;
+        self.end = (self.end + read).min(self.window.len());
+        Ok(read > 0)
     }
     fn advance(&mut self, bytes: usize) {
-        self.start = (self.start + bytes).min(self.window.len());
+        self.start = (self.start + bytes).min(self.end);
         self.offset += u64::try_from(bytes).unwrap_or_default();
     }
     fn skip_note(&mut self, bytes: usize) {
@@ -244,6 +244,156 @@ impl<S: Segments> LaneReader<S> {
             let bytes = u64::try_from(bytes).unwrap_or_default();
             let here = Skipped { segment: self.segment, offset: self.offset, bytes: 0 };
             self.skipped.get_or_insert(here).bytes += bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::Index};
+    use uuid::Uuid;
+
+    use super::{super::record::segment_bytes, *};
+    use crate::journal::record::tests::record;
+
+    fn lane() -> Id<Journal> {
+        Id::from_uuid(Uuid::from_u128(0x0198_0000))
+    }
+    /// The lane's segments, `per_segment` records in each.
+    fn written(records: &[Record], per_segment: usize) -> Vec<Vec<u8>> {
+        let node = Id::from_uuid(Uuid::nil());
+        let parts = records.chunks(per_segment).enumerate();
+        parts.map(|(i, part)| segment_bytes(node, lane(), i as u32 + 1, (i * per_segment) as u64 + 1, part)).collect()
+    }
+    /// Reads up to the end; every number up to there is a record or in a gap, in order.
+    fn read(segments: &[Vec<u8>], extent: Extent) -> (Vec<(u64, Record)>, Vec<Gap>, u64) {
+        let segments = segments.to_vec();
+        let mut reader = LaneReader::new(lane(), segments.as_slice(), 0, 1);
+        let (mut records, mut gaps, mut next) = (Vec::new(), Vec::new(), 1);
+        loop {
+            match reader.next(extent).unwrap() {
+                Item::Record(seq, record) => {
+                    assert_eq!(seq, next);
+                    next += 1;
+                    records.push((seq, record));
+                }
+                Item::Gap(gap) => {
+                    assert_eq!(gap.first_seq, next);
+                    next += gap.lost;
+                    gaps.push(gap);
+                }
+                Item::End { torn } => {
+                    assert_eq!(reader.read_to(), next - 1);
+                    return (records, gaps, torn);
+                }
+            }
+        }
+    }
+    #[derive(Debug, Clone)]
+    enum Damage {
+        Flip(Index, Index, u8),
+        Cut(Index, Index),
+        Insert(Index, Index, Vec<u8>),
+        Remove(Index, Index, usize),
+        Repeat(Index, Index, usize),
+        Zeroes(Index, Index),
+    }
+    fn damage() -> impl Strategy<Value = Damage> {
+        use Damage::{Cut, Flip, Insert, Remove, Repeat, Zeroes};
+        let place = || (any::<Index>(), any::<Index>());
+        prop_oneof![
+            (place(), 1_u8..).prop_map(|((s, o), bits)| Flip(s, o, bits)),
+            place().prop_map(|(s, o)| Cut(s, o)),
+            (place(), vec(any::<u8>(), 1..40)).prop_map(|((s, o), bytes)| Insert(s, o, bytes)),
+            (place(), 1..300_usize).prop_map(|((s, o), n)| Remove(s, o, n)),
+            (place(), 1..600_usize).prop_map(|((s, o), n)| Repeat(s, o, n)),
+            place().prop_map(|(s, o)| Zeroes(s, o)),
+        ]
+    }
+    fn apply(segments: &mut [Vec<u8>], damage: &Damage) {
+        let (Damage::Flip(s, o, _)
+        | Damage::Cut(s, o)
+        | Damage::Insert(s, o, _)
+        | Damage::Remove(s, o, _)
+        | Damage::Repeat(s, o, _)
+        | Damage::Zeroes(s, o)) = damage;
+        let bytes = &mut segments[s.index(segments.len())];
+        if bytes.is_empty() {
+            return;
+        }
+        let at = o.index(bytes.len());
+        match damage {
+            Damage::Flip(_, _, bits) => bytes[at] ^= bits,
+            Damage::Cut(..) => bytes.truncate(at),
+            Damage::Insert(_, _, more) => drop(bytes.splice(at..at, more.iter().copied())),
+            Damage::Remove(_, _, n) => drop(bytes.drain(at..(at + n).min(bytes.len()))),
+            Damage::Repeat(_, _, n) => bytes.extend_from_within(at..(at + n).min(bytes.len())),
+            Damage::Zeroes(..) => bytes[at..].fill(0),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_in_order_and_nothing_else(records in vec(record(), 1..40), per_segment in 1..12_usize) {
+            let (read, gaps, torn) = read(&written(&records, per_segment), Extent::Whole);
+            prop_assert_eq!(read.into_iter().map(|(_, record)| record).collect::<Vec<_>>(), records);
+            prop_assert!(gaps.is_empty() && torn == 0);
+        }
+
+        #[test]
+        fn a_lane_cut_anywhere_at_its_end_gives_the_records_before_the_cut(records in vec(record(), 1..20), per_segment in 1..8_usize, at: Index) {
+            let mut segments = written(&records, per_segment);
+            let last = segments.last_mut().unwrap();
+            last.truncate(at.index(last.len()));
+            let (read, gaps, _) = read(&segments, Extent::Whole);
+            prop_assert!(gaps.is_empty());
+            prop_assert!(read.len() < records.len() && read.len() + per_segment >= records.len());
+            prop_assert!(read.iter().zip(&records).all(|((_, read), written)| read == written));
+        }
+
+        #[test]
+        fn damage_costs_records_but_never_makes_one(records in vec(record(), 1..30), per_segment in 1..12_usize, damages in vec(damage(), 1..5)) {
+            let mut segments = written(&records, per_segment);
+            damages.iter().for_each(|damage| apply(&mut segments, damage));
+            let (read, _, _) = read(&segments, Extent::Whole);
+            for (seq, record) in &read {
+                prop_assert_eq!(Some(record), records.get(*seq as usize - 1));
+            }
+        }
+
+        #[test]
+        fn one_flipped_bit_costs_one_record_at_most_and_says_which(records in vec(record(), 2..20), per_segment in 1..8_usize, s: Index, o: Index, bit in 0..8_u8) {
+            let mut segments = written(&records, per_segment);
+            apply(&mut segments, &Damage::Flip(s, o, 1 << bit));
+            let (read, gaps, torn) = read(&segments, Extent::Whole);
+            let missing: Vec<u64> = (1..=records.len() as u64).filter(|seq| read.iter().all(|(read, _)| read != seq)).collect();
+            prop_assert!(missing.len() <= 1 && gaps.len() <= 1);
+            if let Some(gap) = gaps.first() {
+                prop_assert_eq!(gap.lost, missing.len() as u64);
+                prop_assert!(missing.iter().all(|seq| *seq == gap.first_seq));
+                prop_assert_eq!(gap.segment as usize, s.index(segments.len()) + 1);
+            } else {
+                prop_assert!(torn > 0 && missing.iter().all(|seq| *seq == records.len() as u64));
+            }
+        }
+
+        #[test]
+        fn a_lane_being_written_is_read_up_to_the_mark_however_damaged(records in vec(record(), 1..30), per_segment in 1..12_usize, mark: Index, damages in vec(damage(), 0..3)) {
+            let mut segments = written(&records, per_segment);
+            damages.iter().for_each(|damage| apply(&mut segments, damage));
+            let mark = mark.index(records.len()) as u64 + 1;
+            let (read, gaps, _) = read(&segments, Extent::UpTo(mark));
+            let covered = read.len() as u64 + gaps.iter().map(|gap| gap.lost).sum::<u64>();
+            prop_assert!(covered >= mark, "{covered} of {mark}");
+            if damages.is_empty() {
+                prop_assert!(read.len() as u64 == mark && gaps.is_empty());
+            }
+        }
+
+        #[test]
+        fn foreign_bytes_hold_no_record(segments in vec(vec(any::<u8>(), 0..2_000), 0..4)) {
+            let (read, gaps, _) = read(&segments, Extent::Whole);
+            prop_assert!(read.is_empty() && gaps.is_empty());
         }
     }
 }

@@ -147,6 +147,14 @@ impl Encoder {
         self.finish()
     }
 
+    pub fn record(&mut self, seq: u64, record: &Record) -> &[u8] {
+        match record {
+            Record::Intent(intent) => self.intent(seq, intent),
+            Record::Progress(progress) => self.progress(seq, progress),
+            Record::Settlement(settlement) => self.settlement(seq, settlement),
+        }
+    }
+
     pub fn intent(&mut self, seq: u64, intent: &Intent) -> &[u8] {
         self.begin(seq, Kind::Intent);
         self.bytes(intent.attempt.uuid().as_bytes());
@@ -440,6 +448,17 @@ impl Decoder<'_> {
     }
 }
 
+/// The bytes of a whole segment, as a lane's writer makes them: for tests and for looking at damage.
+#[must_use]
+pub fn segment_bytes(node: Id<Node>, lane: Id<Journal>, segment: u32, first_seq: u64, records: &[Record]) -> Vec<u8> {
+    let mut encoder = Encoder::new(lane);
+    let mut bytes = encoder.header(first_seq, &Header { format: FORMAT, node, lane, segment }).to_vec();
+    for (seq, record) in (first_seq..).zip(records) {
+        bytes.extend_from_slice(encoder.record(seq, record));
+    }
+    bytes
+}
+
 /// The settlement of an attempt that nobody settled: its process ended in the middle. A function of
 /// the two records alone, so that a repeated recovery says the same.
 pub(super) fn interrupted(intent: &Intent, progress: Option<&Progress>) -> Settlement {
@@ -532,22 +551,12 @@ pub(super) mod tests {
             settlement().prop_map(|settlement| Record::Settlement(Box::new(settlement))),
         ]
     }
-    /// The frame of any record.
-    pub fn encode(encoder: &mut Encoder, seq: u64, record: &Record) -> Vec<u8> {
-        match record {
-            Record::Intent(intent) => encoder.intent(seq, intent),
-            Record::Progress(progress) => encoder.progress(seq, progress),
-            Record::Settlement(settlement) => encoder.settlement(seq, settlement),
-        }
-        .to_vec()
-    }
-
     proptest! {
         #[test]
         fn a_record_reads_back_as_it_was_written(lane in uuid(), seq: u64, record in record()) {
             let lane = Id::from_uuid(lane);
             let mut encoder = Encoder::new(lane);
-            let bytes = encode(&mut encoder, seq, &record);
+            let bytes = encoder.record(seq, &record).to_vec();
             prop_assert!(bytes.len() <= FRAME_MOST && bytes.len() > FRAME_LEAST);
             let Parsed::Frame(frame) = parse(seed(lane), &bytes) else { panic!("no frame") };
             prop_assert_eq!((frame.seq, frame.length), (seq, bytes.len()));

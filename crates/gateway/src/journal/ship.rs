@@ -52,6 +52,10 @@ pub trait UsageSink: Send + Sync {
     /// In one transaction: fails unless the lane's watermark is `expected` (0: none yet), adds all
     /// settlements to the usage tables, and sets the watermark to `new`, at most `i64::MAX`. `gaps` are
     /// records of the lane that cannot be read: there may be attempts of which nothing is known.
+    ///
+    /// A watermark must outlive its lane by more than the longest delay of a transaction (keep it for
+    /// days): a first try that was given up may arrive after the lane is gone, and finds `0` to be the
+    /// watermark of a lane that was forgotten.
     fn ship(
         &self,
         lane: Id<LaneId>,
@@ -60,12 +64,6 @@ pub trait UsageSink: Send + Sync {
         settlements: &[Settlement],
         gaps: &[Gap],
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
-
-    /// The lane is shipped wholly and deleted; its watermark is not needed any more. Losing this call
-    /// costs nothing but a row.
-    fn forget(&self, _lane: Id<LaneId>) -> impl Future<Output = Result<(), Self::Error>> + Send {
-        async { Ok(()) }
-    }
 }
 
 /// What [`Shipper::drain`] left behind.
@@ -139,7 +137,7 @@ impl<S: UsageSink> Shipper<S> {
         let until = Instant::now() + within;
         loop {
             self.shared.sync_soon();
-            self.lanes.iter_mut().for_each(|lane| lane.not_before = None);
+            self.retry_now();
             let in_time = timeout_at(until, self.pass()).await.is_ok();
             self.status_update();
             let unshipped_records = self.shared.status.unshipped_records();
@@ -170,6 +168,11 @@ impl<S: UsageSink> Shipper<S> {
         self.lanes.retain(|lane| !lane.gone);
         self.status_update();
         more
+    }
+
+    /// Forgets how long lanes that failed were to wait.
+    pub(super) fn retry_now(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.not_before = None);
     }
 
     fn adopt(&mut self) {
@@ -228,7 +231,7 @@ impl ShippedLane {
     async fn turn<S: UsageSink>(&mut self, sink: &S, shared: &Shared) -> Result<bool, ShipError> {
         for _ in 0..BATCHES_PER_TURN {
             if !self.batch_ship(sink, shared).await? {
-                self.tidy(sink, shared).await?;
+                self.tidy(shared)?;
                 return Ok(false);
             }
         }
@@ -277,7 +280,7 @@ impl ShippedLane {
     }
 
     /// When nothing is left to ship for now: notes the time, and deletes what nobody needs.
-    async fn tidy<S: UsageSink>(&mut self, sink: &S, shared: &Shared) -> Result<(), ShipError> {
+    fn tidy(&mut self, shared: &Shared) -> Result<(), ShipError> {
         let Some(collector) = &mut self.collector else { return Ok(()) };
         if let Some((at, written)) = self.sample
             && collector.shipped_to() >= written
@@ -290,9 +293,6 @@ impl ShippedLane {
             shared.status.bytes_change(-i64::try_from(bytes).unwrap_or(i64::MAX));
             shared.lanes().retain(|lane| lane.dir.lane != self.dir.lane);
             self.gone = true;
-            if let Err(error) = answer(sink.forget(self.dir.lane)).await {
-                tracing::debug!(journal.lane = %self.dir.lane, %error, "the store keeps a watermark without need");
-            }
         } else {
             let difference = collector.replace_read_segments(shared.sync_file)?;
             shared.status.bytes_change(difference);
