@@ -48,6 +48,10 @@ pub enum PeekError {
     /// A name that some readers would take for a deciding member.
     #[error("The request body has a name that differs from \"{0}\" only in upper and lower case. Spell it \"{0}\".")]
     Misspelt(&'static str),
+    /// Names further models, which some upstreams (OpenRouter, LiteLLM) would use without this key's
+    /// permission having been asked about them.
+    #[error("\"{0}\" names models beside \"model\". Name one model, and ask again with another one where you need to.")]
+    OtherModels(&'static str),
     /// A deciding member of the wrong type.
     #[error("\"{param}\" must be {wanted}.")]
     WrongType {
@@ -64,7 +68,10 @@ impl PeekError {
     pub fn param(&self) -> Option<&'static str> {
         match self {
             Self::ModelMissing | Self::ModelNotString => Some("model"),
-            Self::Repeated(param) | Self::Misspelt(param) | Self::WrongType { param, .. } => Some(param),
+            Self::Repeated(param)
+            | Self::Misspelt(param)
+            | Self::OtherModels(param)
+            | Self::WrongType { param, .. } => Some(param),
             _ => None,
         }
     }
@@ -202,7 +209,8 @@ struct Found<'a> {
     end_of_members: usize,
 }
 
-const DECIDING: [&str; 6] = ["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"];
+const DECIDING: [&str; 8] =
+    ["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "models", "fallbacks"];
 const SWITCHES: [&str; 2] = ["include_usage", "continuous_usage_stats"];
 
 fn look(body: &[u8]) -> Result<Found<'_>, PeekError> {
@@ -229,6 +237,13 @@ fn look(body: &[u8]) -> Result<Found<'_>, PeekError> {
             Some(param @ "max_tokens") => once(param, &mut found.max_tokens, whole_number(&mut cursor, body)?)?,
             Some(param @ "max_completion_tokens") => {
                 once(param, &mut found.max_completion_tokens, whole_number(&mut cursor, body)?)?;
+            }
+            Some(param @ ("models" | "fallbacks")) => {
+                if cursor.next_byte() != Some(b'n') {
+                    cursor.skip()?;
+                    return Err(PeekError::OtherModels(param));
+                }
+                cursor.skip()?;
             }
             Some(param) => {
                 let is_null = cursor.next_byte() == Some(b'n');
@@ -432,6 +447,22 @@ mod tests {
             assert_eq!(peeked(body).unwrap_err(), error, "{body}");
             assert_eq!(error.param(), Some("model"));
         }
+    }
+
+    #[test]
+    fn models_beside_the_model_that_is_checked_are_refused() {
+        use PeekError::{Misspelt, OtherModels};
+        for (body, error) in [
+            (r#"{"model":"a","models":["b"]}"#, OtherModels("models")),
+            (r#"{"models":"b","model":"a"}"#, OtherModels("models")),
+            (r#"{"model":"a","fallbacks":[{"model":"b"}]}"#, OtherModels("fallbacks")),
+            (r#"{"model":"a","\u006dodels":[]}"#, OtherModels("models")),
+            (r#"{"model":"a","Models":["b"]}"#, Misspelt("models")),
+        ] {
+            assert_eq!(peeked(body).unwrap_err(), error, "{body}");
+            assert!(error.param().is_some());
+        }
+        assert!(peeked(r#"{"model":"a","models":null,"messages":[{"models":["b"]}]}"#).is_ok());
     }
 
     #[test]
