@@ -23,16 +23,16 @@
 
 mod architecture;
 mod authorization;
-// mod command_line;
+mod command_line;
 mod counting;
-// mod demo;
+mod demo;
 mod errors;
 mod fleet;
 mod lifecycle;
 mod load;
 mod main_job;
 mod management;
-// mod openai;
+mod openai;
 mod outage;
 mod requests;
 mod secrets;
