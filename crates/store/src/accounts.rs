@@ -1,13 +1,33 @@
 //! Accounts, plans, users, memberships, access tokens, one-time sign-in links and console sessions.
 
+mod plans;
+mod row;
+mod sign_in;
+mod users;
+
+use std::str::FromStr;
+
+use serde_json::json;
+use sqlx::AssertSqlSafe;
 use tollgate_core::{
-    Account, Actor, Id, Plan, Role, Timestamp, User,
-    account::AccessToken,
+    Account, Actor, ChangeKind, Id, No, Role, Timestamp, User,
+    account::{AccessToken, AccountAuth},
     name::{Email, Handle, Label},
     secret::{KeyHash, PublicId},
 };
 
-use crate::{Committed, Page, PageRequest, Result, Store};
+pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of};
+use self::row::{ACCOUNT, account_of};
+use crate::{
+    Committed, Page, PageRequest, Result, Store, StoreError,
+    value::values,
+    write::{Difference, Subject, Write},
+};
+
+/// Cursors of account, plan and user lists.
+const ACCOUNTS: char = 'a';
+const PLANS: char = 'p';
+const USERS: char = 'u';
 
 /// An account to be made: without a plan.
 #[derive(Debug, Clone)]
@@ -122,31 +142,58 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn seed(&self) -> Result<Seeded> {
-        todo!()
+        let mut write = self.write(&Actor::system("bootstrap")).await?;
+        let account = write.row("SELECT id FROM accounts WHERE handle = 'default'", values![]).await?;
+        let operator = "SELECT id FROM users WHERE operator = 1 AND disabled_at IS NULL ORDER BY no LIMIT 1";
+        let operator = write.row(operator, values![]).await?;
+        if let (Some(account), Some(operator)) = (account, operator) {
+            let (account, operator) = (account.columns().next()?, operator.columns().next()?);
+            return Ok(Seeded { account, operator, made_now: false });
+        }
+        let plan = plans::insert(&mut write, fixed("unlimited")?, fixed("Unlimited")?, true).await?;
+        let default = NewAccount { handle: fixed("default")?, name: fixed("Default")? };
+        let account = insert(&mut write, default, Some(plan.handle.as_str())).await?;
+        let operator = NewUser {
+            name: fixed("Operator")?,
+            email: None,
+            operator: true,
+            memberships: vec![(account.handle.clone(), Role::Owner)],
+        };
+        let operator = users::insert(&mut write, operator).await?;
+        let seeded = Seeded { account: account.id, operator: operator.id, made_now: true };
+        Ok(write.commit(seeded).await?.value)
     }
     /// Makes an account without a plan.
     ///
     /// # Errors
     /// [`crate::StoreError::Exists`], or when the store fails.
     pub async fn account_create(&self, actor: &Actor, new: NewAccount) -> Result<Committed<Account>> {
-        let _ = (actor, new);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let account = insert(&mut write, new, None).await?;
+        write.commit(account).await
     }
     /// An account by id or by handle.
     ///
     /// # Errors
     /// [`crate::StoreError::NotFound`], or when the store fails.
     pub async fn account_get(&self, id_or_handle: &str) -> Result<Account> {
-        let _ = id_or_handle;
-        todo!()
+        // Neither an id nor a handle holds anything else: what does not fit is the name of nothing.
+        if Id::<Account>::from_str(id_or_handle).is_err() && Handle::from_str(id_or_handle).is_err() {
+            return Err(StoreError::NotFound);
+        }
+        let sql = format!("{ACCOUNT} WHERE a.id = $1 OR a.handle = $1");
+        account_of(&self.pools().row(AssertSqlSafe(sql), values![id_or_handle]).await?.ok_or(StoreError::NotFound)?)
     }
     /// All accounts, by handle.
     ///
     /// # Errors
     /// A cursor that is none, or when the store fails.
     pub async fn account_list(&self, page: &PageRequest) -> Result<Page<Account>> {
-        let _ = page;
-        todo!()
+        let after = page.after(ACCOUNTS)?.unwrap_or_default();
+        let sql = format!("{ACCOUNT} WHERE a.handle > $1 ORDER BY a.handle LIMIT $2");
+        let rows = self.pools().rows(AssertSqlSafe(sql), values![after, page.rows()]).await?;
+        let accounts = rows.iter().map(account_of).collect::<Result<Vec<_>>>()?;
+        Ok(page.page(ACCOUNTS, accounts, |account| account.handle.to_string()))
     }
     /// Edits an account.
     ///
@@ -159,171 +206,96 @@ impl Store {
         edit: AccountEdit,
         if_version: Option<i64>,
     ) -> Result<Committed<Account>> {
-        let _ = (actor, id, edit, if_version);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let account = read(&mut write, id).await?;
+        if if_version.is_some_and(|version| version != account.version) {
+            return Err(StoreError::VersionConflict);
+        }
+        let mut difference = Difference::default();
+        let mut name = account.name.clone();
+        difference.take("name", &mut name, edit.name, |name| json!(name));
+        let mut suspended = account.suspended_at.is_some();
+        let suspension = difference.take("suspended", &mut suspended, edit.suspended, |suspended| json!(suspended));
+        let suspended_at = if suspension { suspended.then_some(write.now()) } else { account.suspended_at };
+        let mut plan = account.subscription.as_ref().map(|subscription| subscription.plan_handle.clone());
+        let mut until = account.subscription.as_ref().and_then(|subscription| subscription.until);
+        let mut standing = suspension;
+        if difference.take("plan", &mut plan, edit.plan, |plan| json!(plan)) {
+            standing = true;
+            // The end belonged to the plan before.
+            until = None;
+        }
+        standing |= difference.take("plan_until", &mut until, edit.plan_until, |until| json!(until));
+        if plan.is_none() && until.is_some() {
+            return Err(StoreError::State("an account without a plan has no end of one"));
+        }
+        if difference.is_empty() {
+            return Ok(write.unchanged(account));
+        }
+        let plan_no = match &plan {
+            Some(handle) => Some(plans::no(&mut write, handle).await?),
+            None => None,
+        };
+        write
+            .execute(
+                "UPDATE accounts SET name = $2, suspended_at = $3, plan_no = $4, plan_until = $5, version = version + 1
+                 WHERE no = $1",
+                values![account.no, &name, suspended_at, plan_no, until],
+            )
+            .await?;
+        if standing {
+            write.change(ChangeKind::Account(account.no));
+        }
+        write.audit("account.edit", Subject::new(id).of(account.no), difference.into_detail()).await?;
+        let account = read(&mut write, id).await?;
+        write.commit(account).await
     }
-    /// Makes a plan.
-    ///
-    /// # Errors
-    /// [`crate::StoreError::Exists`], or when the store fails.
-    pub async fn plan_create(&self, actor: &Actor, new: NewPlan) -> Result<Plan> {
-        let _ = (actor, new);
-        todo!()
+}
+
+/// A name that stands in this program.
+fn fixed<T: FromStr>(text: &str) -> Result<T> {
+    text.parse().map_err(|_| StoreError::Failed("a built-in name is none".into()))
+}
+
+async fn insert(write: &mut Write<'_>, new: NewAccount, plan: Option<&str>) -> Result<Account> {
+    let taken = write.row("SELECT no FROM accounts WHERE handle = $1", values![&new.handle]).await?;
+    if taken.is_some() {
+        return Err(StoreError::Exists("an account of this name"));
     }
-    /// A plan by id or by handle.
-    ///
-    /// # Errors
-    /// [`crate::StoreError::NotFound`], or when the store fails.
-    pub async fn plan_get(&self, id_or_handle: &str) -> Result<Plan> {
-        let _ = id_or_handle;
-        todo!()
-    }
-    /// All plans, by handle.
-    ///
-    /// # Errors
-    /// A cursor that is none, or when the store fails.
-    pub async fn plan_list(&self, page: &PageRequest) -> Result<Page<Plan>> {
-        let _ = page;
-        todo!()
-    }
-    /// Edits a plan; a change of `paid` goes to every account on it, in the same transaction.
-    ///
-    /// # Errors
-    /// [`crate::StoreError::VersionConflict`], or when the store fails.
-    pub async fn plan_edit(
-        &self,
-        actor: &Actor,
-        id: Id<Plan>,
-        edit: PlanEdit,
-        if_version: Option<i64>,
-    ) -> Result<Committed<Plan>> {
-        let _ = (actor, id, edit, if_version);
-        todo!()
-    }
-    /// Removes a plan that no account is on.
-    ///
-    /// # Errors
-    /// [`crate::StoreError::InUse`], or when the store fails.
-    pub async fn plan_remove(&self, actor: &Actor, id: Id<Plan>) -> Result<()> {
-        let _ = (actor, id);
-        todo!()
-    }
-    /// Makes a user.
-    ///
-    /// # Errors
-    /// [`crate::StoreError::Exists`] (the mail address), an unknown account, or when the store fails.
-    pub async fn user_create(&self, actor: &Actor, new: NewUser) -> Result<User> {
-        let _ = (actor, new);
-        todo!()
-    }
-    /// A user.
-    ///
-    /// # Errors
-    /// [`crate::StoreError::NotFound`], or when the store fails.
-    pub async fn user_get(&self, id: Id<User>) -> Result<User> {
-        let _ = id;
-        todo!()
-    }
-    /// All users, oldest first; with `account` only its members.
-    ///
-    /// # Errors
-    /// A cursor that is none, or when the store fails.
-    pub async fn user_list(&self, account: Option<Id<Account>>, page: &PageRequest) -> Result<Page<User>> {
-        let _ = (account, page);
-        todo!()
-    }
-    /// Edits a user. Disabling one, or taking its membership away, ends what it may do at once: the keys that it made
-    /// there are dead as long as that lasts.
-    ///
-    /// # Errors
-    /// [`crate::StoreError::State`] for the last operator, or when the store fails.
-    pub async fn user_edit(
-        &self,
-        actor: &Actor,
-        id: Id<User>,
-        edit: UserEdit,
-        if_version: Option<i64>,
-    ) -> Result<Committed<User>> {
-        let _ = (actor, id, edit, if_version);
-        todo!()
-    }
-    /// Makes an access token.
-    ///
-    /// # Errors
-    /// An unknown user or account, or when the store fails.
-    pub async fn token_create(&self, actor: &Actor, new: NewToken) -> Result<AccessToken> {
-        let _ = (actor, new);
-        todo!()
-    }
-    /// A user's access tokens, newest first, at most [`PageRequest::MOST`].
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn token_list(&self, user: Id<User>) -> Result<Vec<AccessToken>> {
-        let _ = user;
-        todo!()
-    }
-    /// Revokes an access token of this user.
-    ///
-    /// # Errors
-    /// [`crate::StoreError::NotFound`], or when the store fails.
-    pub async fn token_revoke(&self, actor: &Actor, user: Id<User>, id: Id<AccessToken>) -> Result<AccessToken> {
-        let _ = (actor, user, id);
-        todo!()
-    }
-    /// Whom a presented token stands for: looked up by its public id, the hash compared in constant time. `None` for
-    /// an unknown, revoked or expired one, or one of a disabled user.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn token_identity(&self, public_id: PublicId, hash: KeyHash) -> Result<Option<Identity>> {
-        let _ = (public_id, hash);
-        todo!()
-    }
-    /// Keeps a one-time sign-in link.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn link_create(
-        &self,
-        actor: &Actor,
-        user: Id<User>,
-        public_id: PublicId,
-        hash: KeyHash,
-        expires_at: Timestamp,
-    ) -> Result<()> {
-        let _ = (actor, user, public_id, hash, expires_at);
-        todo!()
-    }
-    /// Uses a one-time sign-in link up and opens a session in the same transaction. `None` for an unknown, used or
-    /// expired link, or one of a disabled user.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn link_redeem(
-        &self,
-        public_id: PublicId,
-        hash: KeyHash,
-        session: (PublicId, KeyHash),
-        session_until: Timestamp,
-    ) -> Result<Option<Id<User>>> {
-        let _ = (public_id, hash, session, session_until);
-        todo!()
-    }
-    /// Whom a session stands for. `None` for an unknown, ended or expired one, or one of a disabled user.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn session_identity(&self, public_id: PublicId, hash: KeyHash) -> Result<Option<Identity>> {
-        let _ = (public_id, hash);
-        todo!()
-    }
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn session_end(&self, public_id: PublicId) -> Result<()> {
-        let _ = public_id;
-        todo!()
-    }
+    let (id, now) = (write.new_id(), write.now());
+    write
+        .execute(
+            "INSERT INTO accounts (id, handle, name, plan_no, created_at, version)
+             VALUES ($1, $2, $3, (SELECT no FROM plans WHERE handle = $4), $5, 1)",
+            values![id, &new.handle, &new.name, plan, now],
+        )
+        .await?;
+    let account = read(write, id).await?;
+    write.change(ChangeKind::Account(account.no));
+    let detail = json!({ "handle": new.handle, "name": new.name, "plan": plan });
+    write.audit("account.create", Subject::new(id).of(account.no), detail).await?;
+    Ok(account)
+}
+
+async fn read(write: &mut Write<'_>, id: Id<Account>) -> Result<Account> {
+    let sql = format!("{ACCOUNT} WHERE a.id = $1");
+    account_of(&write.row(AssertSqlSafe(sql), values![id]).await?.ok_or(StoreError::NotFound)?)
+}
+
+/// What decides whether an account's keys work.
+pub(crate) async fn auth(write: &mut Write<'_>, id: Id<Account>) -> Result<AccountAuth> {
+    let sql = format!("{ACCOUNT_AUTH} WHERE a.id = $1");
+    account_auth_of(&write.row(AssertSqlSafe(sql), values![id]).await?.ok_or(StoreError::NotFound)?)
+}
+
+/// A user's row number.
+pub(crate) async fn user_no(write: &mut Write<'_>, id: Id<User>) -> Result<No<User>> {
+    let row = write.row("SELECT no FROM users WHERE id = $1", values![id]).await?;
+    row.ok_or_else(|| StoreError::Unknown { kind: "user", name: id.to_string() })?.columns().next()
+}
+
+/// An account's row number by its handle.
+async fn account_no(write: &mut Write<'_>, handle: &Handle) -> Result<No<Account>> {
+    let row = write.row("SELECT no FROM accounts WHERE handle = $1", values![handle]).await?;
+    row.ok_or_else(|| StoreError::Unknown { kind: "account", name: handle.to_string() })?.columns().next()
 }

@@ -1,8 +1,18 @@
 //! The audit log: read here, written inside every write's transaction.
 
+use sqlx::AssertSqlSafe;
 use tollgate_core::{Account, Id, Timestamp, account::AuditEntry};
 
-use crate::{Page, PageRequest, Result, Store};
+use crate::{
+    Page, PageRequest, Result, Store, StoreError,
+    engine::Row,
+    value::{Value, values},
+};
+
+/// Cursors of the audit log.
+const LIST: char = 'l';
+/// An action or a subject as a filter is no longer than this; a longer one is that of nothing.
+const LONGEST_FILTER: usize = 200;
 
 /// Which entries to list.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +35,63 @@ impl Store {
     /// # Errors
     /// A cursor that is none, or when the store fails.
     pub async fn audit_list(&self, filter: &AuditFilter, page: &PageRequest) -> Result<Page<AuditEntry>> {
-        let _ = (filter, page);
-        todo!()
+        let below = page.after_number(LIST)?.unwrap_or(i64::MAX);
+        let texts = [filter.subject.as_deref(), filter.action.as_deref()];
+        if texts.iter().flatten().any(|text| text.len() > LONGEST_FILTER || text.contains('\0')) {
+            return Ok(Page { data: Vec::new(), next_cursor: None });
+        }
+        let mut sql = String::from(
+            "SELECT e.no, e.id, e.at, e.actor, u.name, e.token, e.address, e.action, e.subject, a.id, e.detail
+             FROM audit e LEFT JOIN users u ON u.id = e.actor LEFT JOIN accounts a ON a.no = e.account_no
+             WHERE e.no < $1",
+        );
+        let mut values = values![below];
+        let mut with = |condition: &str, value: Value| {
+            values.push(value);
+            sql.push_str(&condition.replace("$n", &format!("${}", values.len())));
+        };
+        if let Some(account) = filter.account {
+            // By row number, so that the index serves it.
+            with(" AND e.account_no = (SELECT no FROM accounts WHERE id = $n)", account.into());
+        }
+        if let Some(subject) = &filter.subject {
+            with(" AND e.subject = $n", subject.as_str().into());
+        }
+        if let Some(action) = &filter.action {
+            let noun = action.ends_with('.');
+            let condition = if noun { " AND substr(e.action, 1, length($n)) = $n" } else { " AND e.action = $n" };
+            with(condition, action.as_str().into());
+        }
+        if let Some(from) = filter.from {
+            with(" AND e.at >= $n", from.into());
+        }
+        if let Some(to) = filter.to {
+            with(" AND e.at < $n", to.into());
+        }
+        with(" ORDER BY e.no DESC LIMIT $n", page.rows().into());
+        let rows = self.pools().rows(AssertSqlSafe(sql), values).await?;
+        let entries = rows.iter().map(entry_of).collect::<Result<Vec<_>>>()?;
+        let page = page.page(LIST, entries, |(no, _)| no.to_string());
+        Ok(Page { data: page.data.into_iter().map(|(_, entry)| entry).collect(), next_cursor: page.next_cursor })
     }
+}
+
+fn entry_of(row: &Row) -> Result<(i64, AuditEntry)> {
+    let mut columns = row.columns();
+    let columns = &mut columns;
+    let unreadable = |_| StoreError::Failed("an audit entry's detail cannot be read".into());
+    let no = columns.next()?;
+    let entry = AuditEntry {
+        id: columns.next()?,
+        at: columns.next()?,
+        actor: columns.next()?,
+        actor_name: columns.next()?,
+        token: columns.next()?,
+        address: columns.next()?,
+        action: columns.next()?,
+        subject: columns.next()?,
+        account: columns.next()?,
+        detail: serde_json::from_str(&columns.next::<String>()?).map_err(unreadable)?,
+    };
+    Ok((no, entry))
 }

@@ -1,13 +1,32 @@
 //! Models and upstreams.
+//!
+//! Rows of removed ones stay, without credentials, since usage names them by row number for ever; a name may be used
+//! again, by another row.
 
+mod models;
+pub(crate) mod row;
+mod upstreams;
+
+use std::str::FromStr;
+
+use sqlx::AssertSqlSafe;
 use tollgate_core::{
-    Actor, Id, Model, ModelKind, Upstream,
+    Actor, ChangeKind, Id, Model, ModelKind, Upstream,
     catalog::{BaseUrl, Engine, OnClientGone},
     money::PriceList,
     name::{Label, ModelName, Slug},
 };
 
-use crate::{Committed, Page, PageRequest, Result, Store};
+use self::row::{MODEL, UPSTREAM, model_of, sealed_upstream_of};
+use crate::{
+    Committed, Page, PageRequest, Result, Store, StoreError,
+    value::values,
+    write::{Difference, Subject},
+};
+
+/// Cursors of upstream and of model lists.
+const UPSTREAMS: char = 's';
+const MODELS: char = 'm';
 
 /// An upstream to be made, or to be brought to this state.
 #[derive(Debug, Clone)]
@@ -94,24 +113,30 @@ impl Store {
     /// # Errors
     /// [`crate::StoreError::Exists`], or when the store fails.
     pub async fn upstream_create(&self, actor: &Actor, new: NewUpstream) -> Result<Committed<Upstream>> {
-        let _ = (actor, new);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let upstream = upstreams::insert(&mut write, new).await?;
+        write.commit(upstream).await
     }
     /// An upstream by id or by name.
     ///
     /// # Errors
     /// [`crate::StoreError::NotFound`], or when the store fails.
     pub async fn upstream_get(&self, id_or_name: &str) -> Result<Upstream> {
-        let _ = id_or_name;
-        todo!()
+        let named = Slug::from_str(id_or_name).map_err(|_| StoreError::NotFound)?;
+        let sql = format!("{UPSTREAM} WHERE s.removed_at IS NULL AND (s.id = $1 OR s.name = $1) ORDER BY s.id <> $1");
+        let row = self.pools().row(AssertSqlSafe(sql), values![&named]).await?;
+        Ok(sealed_upstream_of(&row.ok_or(StoreError::NotFound)?)?.upstream)
     }
     /// All upstreams, by name.
     ///
     /// # Errors
     /// A cursor that is none, or when the store fails.
     pub async fn upstream_list(&self, page: &PageRequest) -> Result<Page<Upstream>> {
-        let _ = page;
-        todo!()
+        let after = page.after(UPSTREAMS)?.unwrap_or_default();
+        let sql = format!("{UPSTREAM} WHERE s.removed_at IS NULL AND s.name > $1 ORDER BY s.name LIMIT $2");
+        let rows = self.pools().rows(AssertSqlSafe(sql), values![after, page.rows()]).await?;
+        let upstreams = rows.iter().map(|row| Ok(sealed_upstream_of(row)?.upstream)).collect::<Result<Vec<_>>>()?;
+        Ok(page.page(UPSTREAMS, upstreams, |upstream| upstream.name.to_string()))
     }
     /// Edits an upstream.
     ///
@@ -124,40 +149,67 @@ impl Store {
         edit: UpstreamEdit,
         if_version: Option<i64>,
     ) -> Result<Committed<Upstream>> {
-        let _ = (actor, id, edit, if_version);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let mut sealed = upstreams::read(&mut write, id).await?;
+        if if_version.is_some_and(|version| version != sealed.upstream.version) {
+            return Err(StoreError::VersionConflict);
+        }
+        if !upstreams::edit(&mut write, &mut sealed, edit).await? {
+            return Ok(write.unchanged(sealed.upstream));
+        }
+        write.commit(sealed.upstream).await
     }
     /// Removes an upstream that serves no model. Its row number stays taken for usage.
     ///
     /// # Errors
     /// [`crate::StoreError::InUse`], or when the store fails.
     pub async fn upstream_remove(&self, actor: &Actor, id: Id<Upstream>) -> Result<Committed<()>> {
-        let _ = (actor, id);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let upstream = upstreams::read(&mut write, id).await?.upstream;
+        let sql = "SELECT m.name FROM served_by v JOIN models m ON m.no = v.model_no WHERE v.upstream_no = $1 ORDER BY m.name";
+        if let Some(row) = write.row(sql, values![upstream.no]).await? {
+            let model: String = row.columns().next()?;
+            return Err(StoreError::InUse(format!("it serves the model {model}")));
+        }
+        let now = write.now();
+        write
+            .execute(
+                "UPDATE upstreams SET removed_at = $2, credential = NULL, version = version + 1 WHERE no = $1",
+                values![upstream.no, now],
+            )
+            .await?;
+        write.change(ChangeKind::Upstream(upstream.no));
+        write.audit("upstream.remove", Subject::new(id), serde_json::json!({ "name": upstream.name })).await?;
+        write.commit(()).await
     }
     /// Makes a model.
     ///
     /// # Errors
     /// [`crate::StoreError::Exists`], an unknown upstream, or when the store fails.
     pub async fn model_create(&self, actor: &Actor, new: NewModel) -> Result<Committed<Model>> {
-        let _ = (actor, new);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let model = models::insert(&mut write, new).await?;
+        write.commit(model).await
     }
     /// A model by id or by name.
     ///
     /// # Errors
     /// [`crate::StoreError::NotFound`], or when the store fails.
     pub async fn model_get(&self, id_or_name: &str) -> Result<Model> {
-        let _ = id_or_name;
-        todo!()
+        let named = ModelName::from_str(id_or_name).map_err(|_| StoreError::NotFound)?;
+        let sql = format!("{MODEL} WHERE m.removed_at IS NULL AND (m.id = $1 OR m.name = $1) ORDER BY m.id <> $1");
+        model_of(&self.pools().row(AssertSqlSafe(sql), values![&named]).await?.ok_or(StoreError::NotFound)?)
     }
     /// All models, by name.
     ///
     /// # Errors
     /// A cursor that is none, or when the store fails.
     pub async fn model_list(&self, page: &PageRequest) -> Result<Page<Model>> {
-        let _ = page;
-        todo!()
+        let after = page.after(MODELS)?.unwrap_or_default();
+        let sql = format!("{MODEL} WHERE m.removed_at IS NULL AND m.name > $1 ORDER BY m.name LIMIT $2");
+        let rows = self.pools().rows(AssertSqlSafe(sql), values![after, page.rows()]).await?;
+        let models = rows.iter().map(model_of).collect::<Result<Vec<_>>>()?;
+        Ok(page.page(MODELS, models, |model| model.name.to_string()))
     }
     /// Edits a model.
     ///
@@ -170,8 +222,15 @@ impl Store {
         edit: ModelEdit,
         if_version: Option<i64>,
     ) -> Result<Committed<Model>> {
-        let _ = (actor, id, edit, if_version);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let mut model = models::read(&mut write, id).await?;
+        if if_version.is_some_and(|version| version != model.version) {
+            return Err(StoreError::VersionConflict);
+        }
+        if !models::edit(&mut write, &mut model, edit, Difference::default()).await? {
+            return Ok(write.unchanged(model));
+        }
+        write.commit(model).await
     }
     /// Withdraws a model: no key may use it from now on, lists of permissions lose it, its usage stays. A model made
     /// later under the same name is another one.
@@ -179,8 +238,16 @@ impl Store {
     /// # Errors
     /// [`crate::StoreError::NotFound`], or when the store fails.
     pub async fn model_remove(&self, actor: &Actor, id: Id<Model>) -> Result<Committed<()>> {
-        let _ = (actor, id);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let model = models::read(&mut write, id).await?;
+        let now = write.now();
+        write
+            .execute("UPDATE models SET removed_at = $2, version = version + 1 WHERE no = $1", values![model.no, now])
+            .await?;
+        write.execute("DELETE FROM served_by WHERE model_no = $1", values![model.no]).await?;
+        write.change(ChangeKind::Model(model.no));
+        write.audit("model.remove", Subject::new(id), serde_json::json!({ "name": model.name })).await?;
+        write.commit(()).await
     }
     /// Brings upstreams and models of the settings file to the written state, in one transaction, idempotently: an
     /// upstream or model of that name is made or edited; others stay. The credential is compared by `same_credential`
@@ -195,7 +262,14 @@ impl Store {
         models: Vec<NewModel>,
         same_credential: &(dyn Fn(&Upstream, &[u8], &NewUpstream) -> bool + Sync),
     ) -> Result<Committed<()>> {
-        let _ = (actor, upstreams, models, same_credential);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let mut changed = false;
+        for new in upstreams {
+            changed |= upstreams::apply(&mut write, new, same_credential).await?;
+        }
+        for new in models {
+            changed |= models::apply(&mut write, new).await?;
+        }
+        if changed { write.commit(()).await } else { Ok(write.unchanged(())) }
     }
 }

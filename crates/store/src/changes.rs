@@ -1,12 +1,52 @@
 //! The change log, the nodes that follow it, and the proof that a change has reached them all.
 //!
-//! (store helper: write the protocol here)
+//! The protocol, after Gray and Cheriton, *Leases* (SOSP 1989):
+//!
+//! 1. Every write that changes who may do what appends to the log in its own transaction, under the lock of one head
+//!    row: sequence order is commit order, without gaps. The same transaction lists the nodes that hold a lease.
+//! 2. A node joins, reads the keyring, then renews every second. A renewal takes the head's lock too, so it is before a
+//!    write (and the node is a member that the write waits for) or behind it (and the grant carries the entry). The node
+//!    applies a grant's entries *before* it counts its lease as extended, from before it asked.
+//! 3. A node acknowledges `seq` once its table is swapped and the streams that had to end have ended. It says the same
+//!    with each renewal, so a lost acknowledgement costs a second and no more.
+//! 4. [`Store::change_confirm`] waits until each member has acknowledged, has released its lease, or has had no *grant*
+//!    for a whole lease as the waiter's clocks count it ([`clock`]). A missing acknowledgement alone never drops a node: it
+//!    may still be serving on a renewed lease. Dropping is itself a write under the head's lock, on the condition that the
+//!    grants stand where the waiter saw them.
+//! 5. Silent leases are dropped by the same rule when any node renews, so that a later revoke does not pay for an old
+//!    crash.
+//!
+//! No two machines' clocks are ever compared. `NOTIFY` and in-process wake-ups only make things faster.
+//!
+//! On SQLite there is one node, in this process ([`local`]): it holds a lock on a file beside the store for as long as it
+//! serves, and what it acknowledges is kept in memory. Another process may write to the store meanwhile (`bootstrap`);
+//! the node sees that within [`HEAD_POLL`], and the other process has no members to wait for.
+
+pub(crate) mod clock;
+mod fleet;
+mod leases;
+mod local;
 
 use std::time::Duration;
 
-use tollgate_core::{Change, Id, Seq, Timestamp, change::Node, name::Slug};
+use tollgate_core::{Change, ChangeKind, Id, Seq, Timestamp, change::Node, name::Slug};
 
-use crate::{Result, Store};
+use self::clock::Reading;
+pub(crate) use self::fleet::Fleet;
+use crate::{Result, Store, StoreEngine, StoreError, engine::Row, value::values};
+
+/// Where the new head is told.
+pub(crate) const CHANGES_CHANNEL: &str = "tollgate_changes";
+/// Where acknowledgements and releases are told.
+pub(crate) const ACKS_CHANNEL: &str = "tollgate_acks";
+/// How often the head is read beside waiting to be told of it.
+const HEAD_POLL: Duration = Duration::from_millis(200);
+/// How often the members are read beside waiting to be told of them.
+const CONFIRM_POLL: Duration = Duration::from_millis(50);
+/// How long a node that is gone stays in the list.
+const GONE: Duration = Duration::from_secs(24 * 3_600);
+/// Most entries of one grant: a node that is further behind reads the keyring anew.
+const MOST_CHANGES: u32 = 200_000;
 
 /// A write that was committed and stands at `seq` of the change log.
 #[derive(Debug, Clone)]
@@ -18,6 +58,8 @@ pub struct Committed<T> {
     pub seq: Seq,
     /// The nodes that held a lease at the commit.
     pub members: Vec<Member>,
+    /// When it was committed, on this process's clocks.
+    pub(crate) since: Reading,
 }
 
 /// A node that held a lease at a commit.
@@ -144,8 +186,10 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn node_join(&self, name: &Slug, version: &str) -> Result<Lease> {
-        let _ = (name, version);
-        todo!()
+        match self.engine() {
+            StoreEngine::Sqlite => self.join_locally(name, version).await,
+            StoreEngine::Postgres => self.join_fleet(name, version).await,
+        }
     }
     /// Renews the lease and takes the node's report. Called every second on both engines; on SQLite nothing is written,
     /// the report is kept in this process.
@@ -153,15 +197,24 @@ impl Store {
     /// # Errors
     /// When the store fails: the lease runs out by itself.
     pub async fn lease_renew(&self, lease: &Lease, report: &NodeReport) -> Result<Renewal> {
-        let _ = (lease, report);
-        todo!()
+        match self.engine() {
+            StoreEngine::Sqlite => self.renew_locally(lease, report).await,
+            StoreEngine::Postgres => self.renew_in_fleet(lease, report).await,
+        }
     }
     /// Up to when usage is complete: the earliest `complete_until` of all nodes that hold a lease; now, if there is none.
+    /// A node that has joined but not yet renewed has said nothing: then it is the epoch.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn usage_complete_until(&self) -> Result<Timestamp> {
-        todo!()
+        let now = self.world().now();
+        if self.engine() == StoreEngine::Sqlite {
+            return Ok(self.fleet().local(|node| node.report.complete_until).unwrap_or(now));
+        }
+        let row = self.pools().row("SELECT MIN(complete_until) FROM nodes WHERE state = 'active'", values![]).await?;
+        let earliest: Option<Timestamp> = row.map_or(Ok(None), |row| row.columns().next())?;
+        Ok(earliest.unwrap_or(now))
     }
     /// Says that everything up to `applied` is in force on this node and the streams that had to end have ended;
     /// `streams_cut` is how many, for each change.
@@ -169,29 +222,53 @@ impl Store {
     /// # Errors
     /// When the store fails; the next renewal says it again.
     pub async fn change_acknowledge(&self, lease: &Lease, applied: Seq, streams_cut: &[(Seq, u64)]) -> Result<()> {
-        let _ = (lease, applied, streams_cut);
-        todo!()
+        match self.engine() {
+            StoreEngine::Sqlite => {
+                self.acknowledge_locally(lease, applied, streams_cut);
+                Ok(())
+            }
+            StoreEngine::Postgres => self.acknowledge_in_fleet(lease, applied, streams_cut).await,
+        }
     }
     /// Gives the lease back: no restriction waits for this node any more. It must admit nothing after this call began.
     ///
     /// # Errors
     /// When the store fails; the lease then runs out by itself.
     pub async fn lease_release(&self, lease: &Lease) -> Result<()> {
-        let _ = lease;
-        todo!()
+        match self.engine() {
+            StoreEngine::Sqlite => {
+                self.release_locally(lease);
+                Ok(())
+            }
+            StoreEngine::Postgres => self.release_in_fleet(lease).await,
+        }
     }
     /// Waits until the head of the log may have moved beyond `seen`, or `at_most` has passed. A hint, never a proof.
     pub async fn change_wait(&self, seen: Seq, at_most: Duration) {
-        let _ = (seen, at_most);
-        todo!()
+        let mut head = self.fleet().head();
+        let moved = async {
+            loop {
+                // Ends when this process or a notification has told of a later head; else the store is asked.
+                match tokio::time::timeout(HEAD_POLL, head.wait_for(|head| *head > seen.0)).await {
+                    Ok(Ok(_)) => return,
+                    Ok(Err(_)) => std::future::pending().await,
+                    Err(_) => {}
+                }
+                if let Ok(head) = self.head_read().await {
+                    self.head_seen(head);
+                }
+            }
+        };
+        // Over time is an answer too.
+        let _ = tokio::time::timeout(at_most, moved).await;
     }
     /// The entries behind `after`, at most `limit`, in order without gaps.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn changes_after(&self, after: Seq, limit: u32) -> Result<Vec<Change>> {
-        let _ = (after, limit);
-        todo!()
+        let rows = self.pools().rows(CHANGES_AFTER, values![after.0, limit]).await?;
+        changes_of(&rows, after)
     }
     /// Waits until every member has acknowledged the change, released its lease, or had no grant for a whole lease.
     /// Returns when that is so: then no node admits by the old state.
@@ -199,14 +276,51 @@ impl Store {
     /// # Errors
     /// When the store fails while waiting: the change stands and spreads, but is not proven.
     pub async fn change_confirm<T>(&self, committed: &Committed<T>) -> Result<Confirmation> {
-        let _ = committed;
-        todo!()
+        let (seq, since) = (committed.seq, committed.since);
+        if committed.members.is_empty() {
+            return Ok(Confirmation { after: since.elapsed(), nodes: Vec::new(), streams_cut: 0 });
+        }
+        let (nodes, streams_cut) = match self.engine() {
+            StoreEngine::Sqlite => self.confirm_locally(seq, since, &committed.members).await,
+            StoreEngine::Postgres => self.confirm_in_fleet(seq, since, &committed.members).await?,
+        };
+        Ok(Confirmation { after: since.elapsed(), nodes, streams_cut })
     }
     /// The nodes, newest first, those gone for a day left out.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn node_list(&self) -> Result<Vec<NodeView>> {
-        todo!()
+        match self.engine() {
+            StoreEngine::Sqlite => Ok(self.fleet().local(local::LocalNode::view).into_iter().collect()),
+            StoreEngine::Postgres => self.nodes_of_fleet().await,
+        }
     }
+
+    /// The head of the log as the store says.
+    pub(crate) async fn head_read(&self) -> Result<i64> {
+        let row = self.pools().row("SELECT seq FROM authority", values![]).await?;
+        row.ok_or_else(|| StoreError::Failed("the row of the authority is missing".into()))?.columns().next()
+    }
+    /// Tells those who wait that the head stands at least there.
+    pub(crate) fn head_seen(&self, seq: i64) {
+        self.fleet().head_seen(seq);
+    }
+}
+
+const CHANGES_AFTER: &str = "SELECT seq, kind, no FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2";
+
+/// Reads entries and checks that none is missing.
+fn changes_of(rows: &[Row], after: Seq) -> Result<Vec<Change>> {
+    let mut expected = after.0;
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut columns = row.columns();
+        let (seq, word, no): (i64, String, i64) = (columns.next()?, columns.next()?, columns.next()?);
+        expected += 1;
+        let kind = ChangeKind::from_parts(&word, no).filter(|_| seq == expected);
+        let kind = kind.ok_or_else(|| StoreError::Failed(format!("the change log is damaged at {seq}")))?;
+        changes.push(Change { seq: Seq(seq), kind });
+    }
+    Ok(changes)
 }

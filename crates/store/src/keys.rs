@@ -1,12 +1,31 @@
 //! API keys: made, listed, edited, ended.
+//!
+//! Nothing here reads or writes usage but `last_used_at`, which comes from the usage tables. The models of a permission
+//! are kept by row number, so a model made later under a withdrawn one's name is not permitted to old keys.
 
+pub(crate) mod row;
+
+use serde_json::{Value as Json, json};
+use sqlx::AssertSqlSafe;
 use tollgate_core::{
-    Account, Actor, Id, Key, KeyStatus, No, Permission, Timestamp, User,
-    name::Label,
+    Account, Actor, ChangeKind, Id, Key, KeyStatus, Model, No, Permission, Timestamp, User,
+    account::{AccountAuth, Standing},
+    key::KeyState,
+    name::{Label, ModelName},
     secret::{KeyHash, PublicId},
 };
 
-use crate::{Committed, Page, PageRequest, Result, Store};
+use self::row::{COLUMNS, FROM, key_of};
+use crate::{
+    Committed, Page, PageRequest, Result, Store, StoreError, accounts,
+    bulk::{self, Insert},
+    cursor::like_pattern,
+    value::{Value, storable, values},
+    write::{Difference, Subject, Write},
+};
+
+/// Cursors of key lists.
+const LIST: char = 'k';
 
 /// A key to be made.
 #[derive(Debug, Clone)]
@@ -78,32 +97,80 @@ impl Store {
     /// # Errors
     /// As said, or when the store fails.
     pub async fn key_create(&self, actor: &Actor, new: NewKey) -> Result<Committed<Key>> {
-        let _ = (actor, new);
-        todo!()
+        storable(new.note.as_deref())?;
+        storable(new.idempotency_key.as_deref())?;
+        let mut write = self.write(actor).await?;
+        let account = accounts::auth(&mut write, new.account).await?;
+        if let Some(used) = &new.idempotency_key {
+            let sql = "SELECT id FROM keys WHERE account_no = $1 AND idempotency_key = $2";
+            if let Some(row) = write.row(sql, values![account.no, used.as_str()]).await? {
+                return Err(StoreError::AlreadyCreated(row.columns().next()?));
+            }
+        }
+        match account.standing(write.now()) {
+            Standing::Good => {}
+            Standing::PlanRequired => return Err(StoreError::PlanRequired),
+            Standing::Suspended => return Err(StoreError::Suspended),
+        }
+        let (no, id) = insert(&mut write, &account, &new).await?;
+        permit(&mut write, no, &new.permission).await?;
+        write.change(ChangeKind::Key(no));
+        let detail = json!({
+            "name": new.name, "public_id": new.public_id.as_str(), "models": new.permission, "expires_at": new.expires_at,
+        });
+        write.audit("key.create", Subject::new(id).of(account.no), detail).await?;
+        let key = read(&mut write, None, id).await?;
+        write.commit(key).await
     }
     /// A key of the account (`None`: of any account).
     ///
     /// # Errors
     /// [`crate::StoreError::NotFound`], or when the store fails.
     pub async fn key_get(&self, account: Option<Id<Account>>, id: Id<Key>) -> Result<Key> {
-        let _ = (account, id);
-        todo!()
+        let sql = format!("SELECT {COLUMNS} {FROM} WHERE k.id = $1");
+        let row = self.pools().row(AssertSqlSafe(sql), values![id]).await?;
+        let key = key_of(&row.ok_or(StoreError::NotFound)?)?;
+        if account.is_some_and(|account| account != key.account) { Err(StoreError::NotFound) } else { Ok(key) }
     }
     /// A key by its row number, for the data plane's `GET key`.
     ///
     /// # Errors
     /// [`crate::StoreError::NotFound`], or when the store fails.
     pub async fn key_by_no(&self, no: No<Key>) -> Result<Key> {
-        let _ = no;
-        todo!()
+        let sql = format!("SELECT {COLUMNS} {FROM} WHERE k.no = $1");
+        key_of(&self.pools().row(AssertSqlSafe(sql), values![no]).await?.ok_or(StoreError::NotFound)?)
     }
     /// Keys of the account, newest first.
     ///
     /// # Errors
     /// A cursor that is none, or when the store fails.
     pub async fn key_list(&self, account: Id<Account>, filter: &KeyFilter, page: &PageRequest) -> Result<Page<Key>> {
-        let _ = (account, filter, page);
-        todo!()
+        let below = page.after_number(LIST)?.unwrap_or(i64::MAX);
+        let mut sql = format!("SELECT {COLUMNS} {FROM} WHERE a.id = $1 AND k.no < $2");
+        let mut values = values![account, below];
+        let mut with = |condition: &str, value: Value| {
+            values.push(value);
+            sql.push_str(&condition.replace("$n", &format!("${}", values.len())));
+        };
+        let now = self.world().now();
+        match filter.status {
+            None => {}
+            Some(KeyStatus::Active) => {
+                with(" AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > $n)", now.into());
+            }
+            Some(KeyStatus::Expired) => with(" AND k.state = 'active' AND k.expires_at <= $n", now.into()),
+            Some(other) => with(" AND k.state = $n", other.as_str().into()),
+        }
+        if let Some(search) = &filter.search {
+            with(" AND k.search_text LIKE $n ESCAPE '!'", like_pattern(&search.to_lowercase()).into());
+        }
+        if let Some(user) = filter.created_by {
+            with(" AND u.id = $n", user.into());
+        }
+        with(" ORDER BY k.no DESC LIMIT $n", page.rows().into());
+        let rows = self.pools().rows(AssertSqlSafe(sql), values).await?;
+        let keys = rows.iter().map(key_of).collect::<Result<Vec<_>>>()?;
+        Ok(page.page(LIST, keys, |key| key.no.get().to_string()))
     }
     /// Edits a key that is not revoked. `if_version`: only if it still has this version. An edit that changes nothing
     /// leaves version, log and audit as they are.
@@ -118,8 +185,43 @@ impl Store {
         edit: KeyEdit,
         if_version: Option<i64>,
     ) -> Result<Committed<Key>> {
-        let _ = (actor, account, id, edit, if_version);
-        todo!()
+        storable(edit.note.as_ref().and_then(Option::as_deref))?;
+        let mut write = self.write(actor).await?;
+        let mut key = read(&mut write, Some(account), id).await?;
+        if if_version.is_some_and(|version| version != key.version) {
+            return Err(StoreError::VersionConflict);
+        }
+        if matches!(key.state, KeyState::Revoked { .. }) {
+            return Err(StoreError::State("the key is revoked"));
+        }
+        let mut difference = Difference::default();
+        difference.take("name", &mut key.name, edit.name, |name| json!(name));
+        difference.take("expires_at", &mut key.expires_at, edit.expires_at, |at| json!(at));
+        difference.take("note", &mut key.note, edit.note, |note| json!(note));
+        let permission = edit.permission.map(sorted);
+        if difference.take("models", &mut key.permission, permission, |models| json!(models)) {
+            write.execute("DELETE FROM key_models WHERE key_no = $1", values![key.no]).await?;
+            permit(&mut write, key.no, &key.permission).await?;
+        }
+        if difference.is_empty() {
+            return Ok(write.unchanged(key));
+        }
+        write
+            .execute(
+                "UPDATE keys SET name = $2, expires_at = $3, note = $4, all_models = $5, search_text = $6,
+                    version = version + 1
+                 WHERE no = $1",
+                values![
+                    key.no,
+                    &key.name,
+                    key.expires_at,
+                    key.note.as_deref(),
+                    key.permission == Permission::All,
+                    search_text(&key.name, key.note.as_deref(), key.public_id),
+                ],
+            )
+            .await?;
+        finish(write, "key.edit", account, id, difference.into_detail()).await
     }
     /// Moves a key along its life.
     ///
@@ -132,8 +234,29 @@ impl Store {
         id: Id<Key>,
         transition: KeyTransition,
     ) -> Result<Committed<Key>> {
-        let _ = (actor, account, id, transition);
-        todo!()
+        if let KeyTransition::Leak { found_at } = &transition {
+            storable(found_at.as_deref())?;
+        }
+        let mut write = self.write(actor).await?;
+        let key = read(&mut write, Some(account), id).await?;
+        let Some(state) = next_state(&key.state, &transition, write.now())? else {
+            return Ok(write.unchanged(key));
+        };
+        let (word, at, found_at) = row::state_parts(&state);
+        write
+            .execute(
+                "UPDATE keys SET state = $2, state_at = $3, found_at = $4, version = version + 1 WHERE no = $1",
+                values![key.no, word, at, found_at],
+            )
+            .await?;
+        let detail = json!({ "from": row::state_parts(&key.state).0, "to": word, "found_at": found_at });
+        let action = match transition {
+            KeyTransition::Revoke => "key.revoke",
+            KeyTransition::Disable => "key.disable",
+            KeyTransition::Enable => "key.enable",
+            KeyTransition::Leak { .. } => "key.leak",
+        };
+        finish(write, action, account, id, detail).await
     }
     /// Gives an active or disabled key a new text under the same id and public id; the old text works until `grace_until`
     /// (an older one from a rotation before stops at once).
@@ -148,7 +271,131 @@ impl Store {
         hash: KeyHash,
         grace_until: Timestamp,
     ) -> Result<Committed<Key>> {
-        let _ = (actor, account, id, hash, grace_until);
-        todo!()
+        let mut write = self.write(actor).await?;
+        let key = read(&mut write, Some(account), id).await?;
+        match key.state {
+            KeyState::Active | KeyState::Disabled => {}
+            KeyState::Revoked { .. } => return Err(StoreError::State("the key is revoked")),
+            KeyState::Leaked { .. } => return Err(StoreError::State("the key is leaked")),
+        }
+        write
+            .execute(
+                "UPDATE keys SET previous_hash = hash, previous_until = $2, hash = $3, version = version + 1
+                 WHERE no = $1",
+                values![key.no, grace_until, hash],
+            )
+            .await?;
+        finish(write, "key.rotate", account, id, json!({ "grace_until": grace_until })).await
     }
+}
+
+/// Where a transition leads: `None` where nothing changes.
+fn next_state(state: &KeyState, transition: &KeyTransition, now: Timestamp) -> Result<Option<KeyState>> {
+    use KeyState::{Active, Disabled, Leaked, Revoked};
+    Ok(match (state, transition) {
+        (Revoked { .. }, KeyTransition::Revoke)
+        | (Disabled, KeyTransition::Disable)
+        | (Active, KeyTransition::Enable)
+        | (Revoked { .. } | Leaked { .. }, KeyTransition::Leak { .. }) => None,
+        (_, KeyTransition::Revoke) => Some(Revoked { at: now }),
+        (Active, KeyTransition::Disable) => Some(Disabled),
+        (Disabled | Leaked { .. }, KeyTransition::Enable) => Some(Active),
+        (Active | Disabled, KeyTransition::Leak { found_at }) => Some(Leaked { at: now, found_at: found_at.clone() }),
+        (Revoked { .. }, KeyTransition::Disable | KeyTransition::Enable) => {
+            return Err(StoreError::State("the key is revoked"));
+        }
+        (Leaked { .. }, KeyTransition::Disable) => return Err(StoreError::State("the key is leaked")),
+    })
+}
+
+async fn insert(write: &mut Write<'_>, account: &AccountAuth, new: &NewKey) -> Result<(No<Key>, Id<Key>)> {
+    let id = write.new_id();
+    let creator = match new.created_by {
+        Some(user) => Some(accounts::user_no(write, user).await?),
+        None => None,
+    };
+    let now = write.now();
+    let row = write
+        .row(
+            "INSERT INTO keys (id, public_id, account_no, name, all_models, state, expires_at, created_at, created_by, note,
+                               hash, idempotency_key, search_text, version)
+             VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, $12, 1) RETURNING no",
+            values![
+                id,
+                &new.public_id,
+                account.no,
+                &new.name,
+                new.permission == Permission::All,
+                new.expires_at,
+                now,
+                creator,
+                new.note.as_deref(),
+                new.hash,
+                new.idempotency_key.as_deref(),
+                search_text(&new.name, new.note.as_deref(), new.public_id),
+            ],
+        )
+        .await?;
+    let no = row.ok_or_else(|| StoreError::Failed("a key was not made".into()))?.columns().next()?;
+    Ok((no, id))
+}
+
+/// Writes the models of a permission, by their row numbers of today.
+async fn permit(write: &mut Write<'_>, key: No<Key>, permission: &Permission) -> Result<()> {
+    let Permission::Models(names) = permission else { return Ok(()) };
+    if names.len() > Permission::MOST_MODELS {
+        return Err(StoreError::State("a key has at most 1000 models"));
+    }
+    let Permission::Models(names) = sorted(Permission::Models(names.clone())) else { return Ok(()) };
+    let mut rows = Vec::with_capacity(names.len());
+    for name in &names {
+        rows.push(values![key, model_no(write, name).await?]);
+    }
+    let insert = Insert { head: "INSERT INTO key_models (key_no, model_no) VALUES ", columns: 2, tail: "" };
+    bulk::execute(write, &insert, rows).await.map(drop)
+}
+
+async fn model_no(write: &mut Write<'_>, name: &ModelName) -> Result<No<Model>> {
+    let row = write.row("SELECT no FROM models WHERE name = $1 AND removed_at IS NULL", values![name]).await?;
+    match row {
+        Some(row) => row.columns().next(),
+        None => Err(StoreError::Unknown { kind: "model", name: name.as_str().to_owned() }),
+    }
+}
+
+/// A list in the one order that it is kept in.
+fn sorted(permission: Permission) -> Permission {
+    match permission {
+        Permission::All => Permission::All,
+        Permission::Models(mut names) => {
+            names.sort();
+            names.dedup();
+            Permission::Models(names)
+        }
+    }
+}
+
+fn search_text(name: &Label, note: Option<&str>, public_id: PublicId) -> String {
+    format!("{name}\n{public_id}\n{}", note.unwrap_or_default()).to_lowercase()
+}
+
+async fn read(write: &mut Write<'_>, account: Option<Id<Account>>, id: Id<Key>) -> Result<Key> {
+    let sql = format!("SELECT {COLUMNS} {FROM} WHERE k.id = $1");
+    let key = key_of(&write.row(AssertSqlSafe(sql), values![id]).await?.ok_or(StoreError::NotFound)?)?;
+    if account.is_some_and(|account| account != key.account) { Err(StoreError::NotFound) } else { Ok(key) }
+}
+
+/// Logs, audits and commits a change of a key.
+async fn finish(
+    mut write: Write<'_>,
+    action: &str,
+    account: Id<Account>,
+    id: Id<Key>,
+    detail: Json,
+) -> Result<Committed<Key>> {
+    let account = accounts::auth(&mut write, account).await?.no;
+    write.audit(action, Subject::new(id).of(account), detail).await?;
+    let key = read(&mut write, None, id).await?;
+    write.change(ChangeKind::Key(key.no));
+    write.commit(key).await
 }

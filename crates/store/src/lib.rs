@@ -17,19 +17,27 @@
 
 pub mod accounts;
 pub mod audit;
+mod bulk;
 pub mod catalog;
 pub mod changes;
+mod cursor;
+mod engine;
 pub mod keyring;
 pub mod keys;
+mod migrate;
 pub mod usage;
+mod value;
+mod write;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use changes::{Committed, Confirmation, NodeConfirmation};
+use engine::Pools;
 use tollgate_core::World;
+use value::values;
 
 /// Where the store is and how to treat it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreOptions {
     /// `sqlite:PATH` or `postgres://…`.
     pub url: String,
@@ -39,6 +47,14 @@ pub struct StoreOptions {
     pub wait: Duration,
     /// How long the authority counts a lease (see [`changes`]).
     pub lease: Duration,
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        let engine = self.url.split(':').next().unwrap_or_default();
+        f.debug_struct("StoreOptions").field("engine", &engine).finish_non_exhaustive()
+    }
 }
 
 /// Which engine a store runs on.
@@ -53,7 +69,15 @@ pub enum StoreEngine {
 /// The store.
 #[derive(Clone)]
 pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     world: World,
+    options: StoreOptions,
+    engine: StoreEngine,
+    pools: Pools,
+    fleet: changes::Fleet,
 }
 
 /// What a caller of the store treats differently.
@@ -134,36 +158,67 @@ impl Store {
     /// # Errors
     /// When the store cannot be reached, is of a newer version of the program, or is damaged.
     pub async fn open(options: StoreOptions, world: World) -> Result<Self> {
-        let _ = options;
-        Ok(Self { world })
+        let pools = Pools::connect(&options).await?;
+        let engine = match pools {
+            Pools::Sqlite { .. } => StoreEngine::Sqlite,
+            Pools::Postgres(_) => StoreEngine::Postgres,
+        };
+        let mut random = [0; 16];
+        world.fill(&mut random);
+        let cluster = uuid::Builder::from_random_bytes(random).into_uuid();
+        migrate::migrate(&pools, engine, cluster, world.now().as_millis()).await?;
+        let fleet = changes::Fleet::new(&world);
+        let store = Self { inner: Arc::new(Inner { world, options, engine, pools, fleet }) };
+        store.head_seen(store.head_read().await?);
+        Ok(store)
     }
     /// Which engine this is.
     #[must_use]
     pub fn engine(&self) -> StoreEngine {
-        todo!()
+        self.inner.engine
     }
     /// The clock and entropy that this store was opened with.
     #[must_use]
     pub fn world(&self) -> &World {
-        &self.world
+        &self.inner.world
     }
     /// A round trip to the store.
     ///
     /// # Errors
     /// When it cannot be reached.
     pub async fn ping(&self) -> Result<()> {
-        todo!()
+        self.head_read().await.map(drop)
     }
     /// Checks that the store was made with this master key (its fingerprint), or remembers it in an empty store.
     ///
     /// # Errors
     /// [`StoreError::State`] when it was made with another.
     pub async fn master_key_check(&self, fingerprint: [u8; 16]) -> Result<()> {
-        let _ = fingerprint;
-        todo!()
+        let mut tx = self.pools().begin().await?;
+        tx.lock_head().await?;
+        let known: Option<Vec<u8>> = match tx.row("SELECT fingerprint FROM authority", values![]).await? {
+            Some(row) => row.columns().next()?,
+            None => None,
+        };
+        match known {
+            Some(known) if known == fingerprint => Ok(()),
+            Some(_) => Err(StoreError::State("this store was made with another master key")),
+            None => {
+                tx.execute("UPDATE authority SET fingerprint = $1", values![fingerprint.as_slice()]).await?;
+                tx.commit().await
+            }
+        }
     }
     /// Closes all connections; on SQLite moves the write-ahead log into the file.
     pub async fn close(&self) {
-        todo!()
+        self.fleet().close();
+        self.pools().close().await;
+    }
+
+    fn pools(&self) -> &Pools {
+        &self.inner.pools
+    }
+    fn fleet(&self) -> &changes::Fleet {
+        &self.inner.fleet
     }
 }

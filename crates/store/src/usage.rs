@@ -1,11 +1,27 @@
 //! The usage tables: journals are shipped into them, reports are read from their rollups.
+//!
+//! Every attempt is one row, counted in the same transaction into rollups of every [`grain`] and every cube, all by the
+//! instant when it began. So any report over any whole minutes adds up to the same sums, however it is grouped.
 
+mod buckets;
+mod grain;
+mod prune;
+mod report;
+mod ship;
+
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Id, Key, Model, No, Timestamp,
+    name::ModelName,
     usage::{Journal, Settlement, UsageQuery, UsageRow},
 };
 
-use crate::{Result, Store};
+use self::grain::Grain;
+use crate::{Result, Store, StoreError, value::values};
+
+const TOO_MANY_ROWS: StoreError = StoreError::State("the report would have too many rows: ask for less at a time");
 
 /// What became of a shipped batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +39,7 @@ pub enum Shipped {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LatencyRow {
     /// The model.
-    pub model: tollgate_core::name::ModelName,
+    pub model: ModelName,
     /// Attempts by time to the first byte, one more entry than there are limits.
     pub first_byte: Vec<u64>,
     /// Attempts by total time.
@@ -40,8 +56,8 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn journal_watermark(&self, journal: Id<Journal>) -> Result<u64> {
-        let _ = journal;
-        todo!()
+        let row = self.pools().row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
+        row.map_or(Ok(0), |row| row.columns().next())
     }
     /// Counts a batch, once for ever, however often it is tried: adds it to request rows and rollups and moves the
     /// journal's watermark from `from` to `to`, in one transaction that checks `from`.
@@ -49,16 +65,17 @@ impl Store {
     /// # Errors
     /// When the store fails; then it may or may not have counted, and is to be sent again as it is.
     pub async fn usage_ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
-        let _ = (journal, from, to, batch);
-        todo!()
+        if to <= from {
+            return Err(StoreError::State("a batch ends behind its beginning"));
+        }
+        self.ship(journal, from, to, batch).await
     }
     /// A report. Rows in order of time, then account, key and model; rows without any attempt are left out.
     ///
     /// # Errors
     /// [`crate::StoreError::State`] where it would have more than [`Store::MOST_USAGE_ROWS`] rows; when the store fails.
     pub async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<UsageRow>> {
-        let _ = query;
-        todo!()
+        self.report(query).await
     }
     /// The most rows of one report.
     pub const MOST_USAGE_ROWS: usize = 100_000;
@@ -72,32 +89,71 @@ impl Store {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<LatencyRow>> {
-        let _ = (account, from, to);
-        todo!()
+        let (from, to) = (Grain::Hour.floor(from.as_millis()), to.as_millis());
+        let mut values = values![from, to];
+        let mut of = "usage_accounts s CROSS JOIN usage_latency r";
+        let mut lines = "r.account_no = s.account_no";
+        if let Some(account) = account {
+            values.push(account.into());
+            (of, lines) = ("usage_latency r", "r.account_no = $3");
+        }
+        let sql = format!(
+            "SELECT m.name, r.measure, r.bin, CAST(SUM(r.attempts) AS BIGINT) FROM {of} JOIN models m ON m.no = r.model_no
+             WHERE {lines} AND r.bucket >= $1 AND r.bucket < $2 GROUP BY m.name, r.measure, r.bin"
+        );
+        let mut models: BTreeMap<ModelName, [Vec<u64>; 2]> = BTreeMap::new();
+        for row in &self.pools().rows(AssertSqlSafe(sql), values).await? {
+            let mut columns = row.columns();
+            let (model, measure, bin): (_, u64, u64) = (columns.next()?, columns.next()?, columns.next()?);
+            let [first_byte, total] =
+                models.entry(model).or_insert_with(|| [(); 2].map(|()| vec![0; LATENCY_LIMITS_MS.len() + 1]));
+            let bins = if measure == 0 { first_byte } else { total };
+            if let Some(count) = usize::try_from(bin).ok().and_then(|bin| bins.get_mut(bin)) {
+                *count = columns.next()?;
+            }
+        }
+        let rows = models.into_iter();
+        Ok(rows.map(|(model, [first_byte, total])| LatencyRow { model, first_byte, total }).collect())
     }
     /// How many requests a key made in the last hour and the last day, for the confirmation before a revoke.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn key_recent_requests(&self, key: No<Key>) -> Result<(u64, u64)> {
-        let _ = key;
-        todo!()
+        let now = self.world().now();
+        let since = |hours: u64| Grain::Minute.floor(now.minus(std::time::Duration::from_secs(hours * 3_600)).as_millis());
+        let row = self
+            .pools()
+            .row(
+                "SELECT CAST(COALESCE(SUM(CASE WHEN bucket >= $3 THEN requests ELSE 0 END), 0) AS BIGINT),
+                        CAST(COALESCE(SUM(requests), 0) AS BIGINT)
+                 FROM usage_rollups WHERE key_no = $1 AND key_no <> 0 AND cube = 3 AND grain = 0 AND bucket >= $2",
+                values![key, since(24), since(1)],
+            )
+            .await?;
+        let Some(row) = row else { return Ok((0, 0)) };
+        let mut columns = row.columns();
+        Ok((columns.next()?, columns.next()?))
     }
     /// Row numbers of keys of an account (`None`: of any) by their ids, unknown ones left out.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn key_numbers(&self, account: Option<No<Account>>, ids: &[Id<Key>]) -> Result<Vec<No<Key>>> {
-        let _ = (account, ids);
-        todo!()
+        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        match account {
+            Some(account) => {
+                self.numbers_by("SELECT no FROM keys WHERE account_no = $1 AND id", values![account], &texts).await
+            }
+            None => self.numbers_by("SELECT no FROM keys WHERE id", values![], &texts).await,
+        }
     }
     /// Row numbers of models by name, withdrawn ones of that name included, unknown ones left out.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn model_numbers(&self, names: &[tollgate_core::name::ModelName]) -> Result<Vec<No<Model>>> {
-        let _ = names;
-        todo!()
+    pub async fn model_numbers(&self, names: &[ModelName]) -> Result<Vec<No<Model>>> {
+        self.models_named(names).await
     }
     /// Deletes request rows that began before `before`, and minute rollups before `minutes_before`, in small steps;
     /// returns how many rows went.
@@ -105,7 +161,6 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn usage_prune(&self, before: Timestamp, minutes_before: Timestamp) -> Result<u64> {
-        let _ = (before, minutes_before);
-        todo!()
+        self.prune(before, minutes_before).await
     }
 }

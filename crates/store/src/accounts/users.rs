@@ -1,0 +1,219 @@
+//! Users and their memberships.
+
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use tollgate_core::{
+    Account, Actor, ChangeKind, Id, No, Role, User,
+    name::{Email, Handle},
+};
+
+use super::{
+    NewUser, USERS, UserEdit, account_no,
+    row::{USER, USER_COLUMNS, read_user, user_of},
+};
+use crate::{
+    Committed, Page, PageRequest, Result, Store, StoreError,
+    engine::Row,
+    value::values,
+    write::{Difference, Subject, Write},
+};
+
+impl Store {
+    /// Makes a user.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Exists`] (the mail address), an unknown account, or when the store fails.
+    pub async fn user_create(&self, actor: &Actor, new: NewUser) -> Result<User> {
+        let mut write = self.write(actor).await?;
+        let user = insert(&mut write, new).await?;
+        Ok(write.commit(user).await?.value)
+    }
+    /// A user.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::NotFound`], or when the store fails.
+    pub async fn user_get(&self, id: Id<User>) -> Result<User> {
+        let sql = format!("{USER} WHERE u.id = $1");
+        user_of(&self.pools().row(AssertSqlSafe(sql), values![id]).await?.ok_or(StoreError::NotFound)?)
+    }
+    /// All users, oldest first; with `account` only its members.
+    ///
+    /// # Errors
+    /// A cursor that is none, or when the store fails.
+    pub async fn user_list(&self, account: Option<Id<Account>>, page: &PageRequest) -> Result<Page<User>> {
+        let after = page.after_number(USERS)?.unwrap_or(0);
+        let sql = format!(
+            "SELECT no, {USER_COLUMNS} FROM users u
+             WHERE u.no > $1 AND ($2 = '' OR EXISTS (SELECT 1 FROM memberships b JOIN accounts a ON a.no = b.account_no
+                                                     WHERE b.user_no = u.no AND a.id = $2))
+             ORDER BY u.no LIMIT $3"
+        );
+        let account = account.map(|account| account.to_string()).unwrap_or_default();
+        let rows = self.pools().rows(AssertSqlSafe(sql), values![after, account, page.rows()]).await?;
+        let numbered = |row: &Row| {
+            let mut columns = row.columns();
+            Ok((columns.next::<i64>()?, read_user(&mut columns)?))
+        };
+        let users = rows.iter().map(numbered).collect::<Result<Vec<_>>>()?;
+        let page = page.page(USERS, users, |(no, _)| no.to_string());
+        Ok(Page { data: page.data.into_iter().map(|(_, user)| user).collect(), next_cursor: page.next_cursor })
+    }
+    /// Edits a user. Disabling one, or taking its membership away, ends what it may do at once: the keys that it made
+    /// there are dead as long as that lasts.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::State`] for the last operator, or when the store fails.
+    pub async fn user_edit(
+        &self,
+        actor: &Actor,
+        id: Id<User>,
+        edit: UserEdit,
+        if_version: Option<i64>,
+    ) -> Result<Committed<User>> {
+        let mut write = self.write(actor).await?;
+        let (no, mut user) = read(&mut write, id).await?;
+        if if_version.is_some_and(|version| version != user.version) {
+            return Err(StoreError::VersionConflict);
+        }
+        let mut difference = Difference::default();
+        difference.take("name", &mut user.name, edit.name, |name| json!(name));
+        // Told without the address itself: the audit log outlives the user's wish to be forgotten.
+        if difference.take("email", &mut user.email, edit.email, |email| json!(email.is_some())) {
+            email_free(&mut write, user.email.as_ref(), no).await?;
+        }
+        let mut disabled = user.disabled_at.is_some();
+        let disabling = difference.take("disabled", &mut disabled, edit.disabled, |disabled| json!(disabled));
+        if disabling {
+            user.disabled_at = disabled.then_some(write.now());
+        }
+        let operating = difference.take("operator", &mut user.operator, edit.operator, |operator| json!(operator));
+        if (disabling || operating) && !(user.operator && user.disabled_at.is_none()) {
+            another_operator(&mut write, no).await?;
+        }
+        let moved = set_memberships(&mut write, no, &user, &edit.memberships, &mut difference).await?;
+        if difference.is_empty() {
+            return Ok(write.unchanged(user));
+        }
+        write
+            .execute(
+                "UPDATE users SET name = $2, email = $3, email_key = $4, operator = $5, disabled_at = $6,
+                    version = version + 1
+                 WHERE no = $1",
+                values![
+                    no,
+                    &user.name,
+                    user.email.as_ref(),
+                    user.email.as_ref().map(email_key),
+                    user.operator,
+                    user.disabled_at
+                ],
+            )
+            .await?;
+        if disabling {
+            write.execute("DELETE FROM sessions WHERE user_no = $1", values![no]).await?;
+            write.execute("DELETE FROM sign_in_links WHERE user_no = $1", values![no]).await?;
+        }
+        // Whatever decides whether the keys that this user made live: they are read anew.
+        let sql = "SELECT no, account_no FROM keys WHERE created_by = $1 ORDER BY no";
+        for row in write.rows(sql, values![no]).await? {
+            let mut columns = row.columns();
+            let (key, account) = (columns.next()?, columns.next()?);
+            if disabling || operating || moved.contains(&account) {
+                write.change(ChangeKind::Key(key));
+            }
+        }
+        write.audit("user.edit", Subject::new(id), difference.into_detail()).await?;
+        let (_, user) = read(&mut write, id).await?;
+        write.commit(user).await
+    }
+}
+
+pub(super) async fn insert(write: &mut Write<'_>, new: NewUser) -> Result<User> {
+    email_free(write, new.email.as_ref(), No::new(0)).await?;
+    let (id, now) = (write.new_id::<User>(), write.now());
+    let row = write
+        .row(
+            "INSERT INTO users (id, name, email, email_key, operator, created_at, version)
+             VALUES ($1, $2, $3, $4, $5, $6, 1) RETURNING no",
+            values![id, &new.name, new.email.as_ref(), new.email.as_ref().map(email_key), new.operator, now],
+        )
+        .await?;
+    let no = row.ok_or_else(|| StoreError::Failed("a user was not made".into()))?.columns().next()?;
+    let (_, user) = read(write, id).await?;
+    let wanted: Vec<_> = new.memberships.into_iter().map(|(handle, role)| (handle, Some(role))).collect();
+    let mut difference = Difference::default();
+    difference.note("name", json!(new.name));
+    difference.note("operator", json!(new.operator));
+    set_memberships(write, no, &user, &wanted, &mut difference).await?;
+    write.audit("user.create", Subject::new(id), difference.into_detail()).await?;
+    Ok(read(write, id).await?.1)
+}
+
+async fn read(write: &mut Write<'_>, id: Id<User>) -> Result<(No<User>, User)> {
+    let sql = format!("SELECT no, {USER_COLUMNS} FROM users u WHERE u.id = $1");
+    let row = write.row(AssertSqlSafe(sql), values![id]).await?.ok_or(StoreError::NotFound)?;
+    let mut columns = row.columns();
+    Ok((columns.next()?, read_user(&mut columns)?))
+}
+
+fn email_key(email: &Email) -> String {
+    email.as_str().to_lowercase()
+}
+
+async fn email_free(write: &mut Write<'_>, email: Option<&Email>, user: No<User>) -> Result<()> {
+    let Some(email) = email else { return Ok(()) };
+    let sql = "SELECT no FROM users WHERE email_key = $1 AND no <> $2";
+    match write.row(sql, values![email_key(email), user]).await? {
+        Some(_) => Err(StoreError::Exists("a user of this mail address")),
+        None => Ok(()),
+    }
+}
+
+async fn another_operator(write: &mut Write<'_>, user: No<User>) -> Result<()> {
+    let was = write.row("SELECT no FROM users WHERE no = $1 AND operator = 1 AND disabled_at IS NULL", values![user]);
+    if was.await?.is_none() {
+        return Ok(());
+    }
+    let sql = "SELECT no FROM users WHERE operator = 1 AND disabled_at IS NULL AND no <> $1 LIMIT 1";
+    match write.row(sql, values![user]).await? {
+        Some(_) => Ok(()),
+        None => Err(StoreError::State("this is the last operator")),
+    }
+}
+
+/// Sets and removes memberships; the accounts where the user became a member or ceased to be one.
+async fn set_memberships(
+    write: &mut Write<'_>,
+    no: No<User>,
+    user: &User,
+    wanted: &[(Handle, Option<Role>)],
+    difference: &mut Difference,
+) -> Result<Vec<No<Account>>> {
+    let mut moved = Vec::new();
+    for (handle, role) in wanted {
+        let account = account_no(write, handle).await?;
+        let held = user.memberships.iter().find(|membership| membership.account_handle == *handle);
+        if held.map(|membership| membership.role) == *role {
+            continue;
+        }
+        match role {
+            Some(role) => {
+                let sql = "INSERT INTO memberships (user_no, account_no, role) VALUES ($1, $2, $3)
+                           ON CONFLICT (user_no, account_no) DO UPDATE SET role = excluded.role";
+                write.execute(sql, values![no, account, role.as_str()]).await?;
+            }
+            None => {
+                let sql = "DELETE FROM memberships WHERE user_no = $1 AND account_no = $2";
+                write.execute(sql, values![no, account]).await?;
+            }
+        }
+        difference.note(
+            &format!("membership:{handle}"),
+            json!({ "from": held.map(|membership| membership.role), "to": role }),
+        );
+        if held.is_some() != role.is_some() {
+            moved.push(account);
+        }
+    }
+    Ok(moved)
+}

@@ -1,0 +1,294 @@
+//! Nodes of a PostgreSQL store: joining, renewing, acknowledging, and waiting for them all.
+
+use std::collections::HashMap;
+
+use tollgate_core::{Id, Seq, change::Node, name::Slug};
+
+use super::{
+    ACKS_CHANNEL, CHANGES_AFTER, CONFIRM_POLL, ConfirmedBy, GONE, Grant, Lease, MOST_CHANGES, Member, NodeConfirmation,
+    NodeReport, NodeView, Renewal, changes_of, clock::Reading, local::cluster_of,
+};
+use crate::{
+    Result, Store, StoreEngine, StoreError,
+    engine::{Pools, Tx},
+    value::values,
+};
+
+/// For how many changes it is remembered how many streams were ended.
+const KEPT_CUTS: i64 = 100_000;
+
+/// A node's lease as its row says.
+struct LeaseRow {
+    epoch: i64,
+    grants: i64,
+    acked: i64,
+    state: String,
+}
+
+impl Store {
+    pub(super) async fn join_fleet(&self, name: &Slug, version: &str) -> Result<Lease> {
+        self.listen();
+        let now = self.world().now();
+        let mut tx = self.pools().begin().await?;
+        let head = tx.lock_head().await?;
+        tx.execute("DELETE FROM nodes WHERE state <> 'active' AND renewed_at < $1", values![now.minus(GONE)]).await?;
+        tx.execute("DELETE FROM change_cuts WHERE seq < $1", values![head - KEPT_CUTS]).await?;
+        let row = tx
+            .row(
+                "INSERT INTO nodes (id, name, version, epoch, grants, acked, state, joined_at, renewed_at, journal_bytes,
+                                    complete_until)
+                 VALUES ($1, $2, $3, 1, 0, 0, 'active', $4, $4, 0, 0)
+                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version,
+                    epoch = nodes.epoch + 1, grants = nodes.grants + 1, acked = 0, state = 'active',
+                    joined_at = excluded.joined_at, renewed_at = excluded.renewed_at
+                 RETURNING epoch, (SELECT cluster FROM authority), (SELECT generation FROM authority)",
+                values![self.fleet().node, name, version, now],
+            )
+            .await?;
+        let row = row.ok_or_else(|| StoreError::Failed("a node could not join".into()))?;
+        tx.commit().await?;
+        let mut columns = row.columns();
+        let (epoch, cluster, generation): (i64, String, i64) = (columns.next()?, columns.next()?, columns.next()?);
+        Ok(Lease { node: self.fleet().node, epoch, cluster: cluster_of(&cluster)?, generation, renewable: true })
+    }
+
+    pub(super) async fn renew_in_fleet(&self, lease: &Lease, report: &NodeReport) -> Result<Renewal> {
+        let now = self.world().now();
+        let mut tx = self.pools().begin().await?;
+        let head = tx.lock_head().await?;
+        let held = tx
+            .execute(
+                "UPDATE nodes SET grants = grants + 1, acked = CASE WHEN acked < $3 THEN $3 ELSE acked END,
+                    renewed_at = $4, journal_bytes = $5, complete_until = $6
+                 WHERE id = $1 AND epoch = $2 AND state = 'active'",
+                values![lease.node, lease.epoch, report.applied.0, now, report.journal_bytes, report.complete_until],
+            )
+            .await?;
+        if held == 0 || report.applied.0 > head {
+            // A node ahead of the log has seen entries that this store has lost: it must not be told that all is well.
+            return Ok(Renewal::Lost);
+        }
+        let mut changes = Vec::new();
+        if report.applied.0 < head {
+            let rows = tx.rows(CHANGES_AFTER, values![report.applied.0, MOST_CHANGES]).await?;
+            changes = changes_of(&rows, report.applied)?;
+            if changes.last().is_none_or(|last| last.seq.0 != head) {
+                return Ok(Renewal::Lost);
+            }
+        }
+        self.expire_silent(&mut tx).await?;
+        tx.notify(ACKS_CHANNEL, report.applied.0).await?;
+        tx.commit().await?;
+        self.fleet().ack_seen();
+        self.head_seen(head);
+        Ok(Renewal::Granted(Grant { changes, head: Seq(head), now }))
+    }
+
+    pub(super) async fn acknowledge_in_fleet(
+        &self,
+        lease: &Lease,
+        applied: Seq,
+        streams_cut: &[(Seq, u64)],
+    ) -> Result<()> {
+        let mut tx = self.pools().begin().await?;
+        for (seq, streams) in streams_cut.iter().filter(|(_, streams)| *streams > 0) {
+            tx.execute(
+                "INSERT INTO change_cuts (seq, node, streams) VALUES ($1, $2, $3) ON CONFLICT (seq, node) DO NOTHING",
+                values![seq.0, lease.node, *streams],
+            )
+            .await?;
+        }
+        tx.execute(
+            "UPDATE nodes SET acked = $3 WHERE id = $1 AND epoch = $2 AND state = 'active' AND acked < $3",
+            values![lease.node, lease.epoch, applied.0],
+        )
+        .await?;
+        tx.notify(ACKS_CHANNEL, applied.0).await?;
+        tx.commit().await?;
+        self.fleet().ack_seen();
+        Ok(())
+    }
+
+    pub(super) async fn release_in_fleet(&self, lease: &Lease) -> Result<()> {
+        let mut tx = self.pools().begin().await?;
+        tx.lock_head().await?;
+        tx.execute(
+            "UPDATE nodes SET state = 'released' WHERE id = $1 AND epoch = $2 AND state = 'active'",
+            values![lease.node, lease.epoch],
+        )
+        .await?;
+        tx.notify(ACKS_CHANNEL, 0).await?;
+        tx.commit().await?;
+        self.fleet().ack_seen();
+        Ok(())
+    }
+
+    /// The nodes that a write has to wait for: those that hold a lease, read under the head's lock.
+    pub(crate) async fn members(&self, tx: &mut Tx) -> Result<Vec<Member>> {
+        if self.engine() == StoreEngine::Sqlite {
+            return Ok(Vec::new());
+        }
+        let rows = tx.rows("SELECT id, name, epoch, grants FROM nodes WHERE state = 'active'", values![]).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns();
+                Ok(Member {
+                    node: columns.next()?,
+                    name: columns.next()?,
+                    epoch: columns.next()?,
+                    grants: columns.next()?,
+                })
+            })
+            .collect()
+    }
+
+    pub(super) async fn confirm_in_fleet(
+        &self,
+        seq: Seq,
+        since: Reading,
+        members: &[Member],
+    ) -> Result<(Vec<NodeConfirmation>, u64)> {
+        self.listen();
+        let mut acks = self.fleet().acks();
+        let mut pending: Vec<Waiting<'_>> = members.iter().map(|member| Waiting::new(member, since)).collect();
+        let mut confirmed = Vec::with_capacity(members.len());
+        loop {
+            acks.mark_unchanged();
+            let leases = self.leases().await?;
+            let mut still = Vec::new();
+            for mut waiting in pending {
+                let lease = leases.get(&waiting.member.node);
+                match self.confirmed_by(seq, &mut waiting, lease).await? {
+                    Some(by) => confirmed.push(waiting.member.confirmed(since.elapsed(), by)),
+                    None => still.push(waiting),
+                }
+            }
+            pending = still;
+            if pending.is_empty() {
+                return Ok((confirmed, self.streams_cut(seq).await?));
+            }
+            // Woken by an acknowledgement in this process or a notification, or else after a while.
+            let _ = tokio::time::timeout(CONFIRM_POLL, acks.changed()).await;
+        }
+    }
+
+    async fn confirmed_by(
+        &self,
+        seq: Seq,
+        waiting: &mut Waiting<'_>,
+        lease: Option<&LeaseRow>,
+    ) -> Result<Option<ConfirmedBy>> {
+        let Some(lease) = lease else { return Ok(Some(ConfirmedBy::Expired)) };
+        match lease.state.as_str() {
+            "released" => return Ok(Some(ConfirmedBy::Released)),
+            "expired" => return Ok(Some(ConfirmedBy::Expired)),
+            _ => {}
+        }
+        // The same process in a later epoch has read the keyring anew, but streams of the epoch before may still run:
+        // it has to acknowledge as well.
+        if lease.acked >= seq.0 {
+            return Ok(Some(ConfirmedBy::Acknowledged));
+        }
+        if (lease.epoch, lease.grants) != (waiting.epoch, waiting.grants) {
+            (waiting.epoch, waiting.grants, waiting.since) = (lease.epoch, lease.grants, Reading::now());
+        }
+        if waiting.since.elapsed() < self.inner.options.lease {
+            return Ok(None);
+        }
+        let expired = self.expire(waiting.member.node, waiting.epoch, waiting.grants).await?;
+        Ok(expired.then_some(ConfirmedBy::Expired))
+    }
+
+    /// Drops one silent lease, if it still stands where it stood.
+    async fn expire(&self, node: Id<Node>, epoch: i64, grants: i64) -> Result<bool> {
+        let mut tx = self.pools().begin().await?;
+        tx.lock_head().await?;
+        let expired = tx.execute(EXPIRE, values![node, epoch, grants]).await?;
+        tx.commit().await?;
+        Ok(expired == 1)
+    }
+
+    /// Drops all leases that have stood at the same grant for a whole lease since this process first saw it.
+    async fn expire_silent(&self, tx: &mut Tx) -> Result<()> {
+        let rows = tx.rows("SELECT id, epoch, grants FROM nodes WHERE state = 'active'", values![]).await?;
+        let mut seen = HashMap::new();
+        for row in &rows {
+            let mut columns = row.columns();
+            let (node, epoch, grants): (Id<Node>, i64, i64) = (columns.next()?, columns.next()?, columns.next()?);
+            seen.insert(node, ());
+            if self.fleet().observe(node, epoch, grants).elapsed() >= self.inner.options.lease {
+                tx.execute(EXPIRE, values![node, epoch, grants]).await?;
+            }
+        }
+        self.fleet().observe_only(|node| seen.contains_key(node));
+        Ok(())
+    }
+
+    async fn leases(&self) -> Result<HashMap<Id<Node>, LeaseRow>> {
+        let rows = self.pools().rows("SELECT id, epoch, grants, acked, state FROM nodes", values![]).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns();
+                let node = columns.next()?;
+                let (epoch, grants, acked) = (columns.next()?, columns.next()?, columns.next()?);
+                Ok((node, LeaseRow { epoch, grants, acked, state: columns.next()? }))
+            })
+            .collect()
+    }
+
+    async fn streams_cut(&self, seq: Seq) -> Result<u64> {
+        let sql = "SELECT CAST(COALESCE(SUM(streams), 0) AS BIGINT) FROM change_cuts WHERE seq = $1";
+        let row = self.pools().row(sql, values![seq.0]).await?;
+        row.map_or(Ok(0), |row| row.columns().next())
+    }
+
+    pub(super) async fn nodes_of_fleet(&self) -> Result<Vec<NodeView>> {
+        let rows = self
+            .pools()
+            .rows(
+                "SELECT id, name, version, joined_at, renewed_at, acked, CASE WHEN state = 'active' THEN 1 ELSE 0 END,
+                        journal_bytes
+                 FROM nodes WHERE state = 'active' OR renewed_at >= $1 ORDER BY joined_at DESC, id DESC",
+                values![self.world().now().minus(GONE)],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns();
+                Ok(NodeView {
+                    id: columns.next()?,
+                    name: columns.next()?,
+                    version: columns.next()?,
+                    joined_at: columns.next()?,
+                    renewed_at: columns.next()?,
+                    applied: Seq(columns.next()?),
+                    active: columns.next::<i64>()? != 0,
+                    journal_bytes: columns.next()?,
+                })
+            })
+            .collect()
+    }
+
+    fn listen(&self) {
+        if let Pools::Postgres(pool) = self.pools() {
+            self.fleet().listen(pool);
+        }
+    }
+}
+
+const EXPIRE: &str =
+    "UPDATE nodes SET state = 'expired' WHERE id = $1 AND epoch = $2 AND grants = $3 AND state = 'active'";
+
+/// A member that has not confirmed: where its lease was last seen, and since when it has stood there.
+struct Waiting<'m> {
+    member: &'m Member,
+    epoch: i64,
+    grants: i64,
+    since: Reading,
+}
+
+impl<'m> Waiting<'m> {
+    fn new(member: &'m Member, since: Reading) -> Self {
+        Self { member, epoch: member.epoch, grants: member.grants, since }
+    }
+}

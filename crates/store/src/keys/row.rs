@@ -1,0 +1,118 @@
+//! A key's row, and how its life is written in it.
+
+use tollgate_core::{
+    Key, Permission, Timestamp, User,
+    key::{KeyAuth, KeyState},
+    name::{Label, ModelName},
+};
+
+use crate::{
+    Result, StoreError,
+    engine::{Columns, Row},
+    value::parsed,
+};
+
+/// What [`key_of`] reads. Names of models hold no comma.
+pub(crate) const COLUMNS: &str = "k.no, k.id, k.public_id, a.id, k.name, k.all_models,
+    (SELECT string_agg(m.name, ',' ORDER BY m.name) FROM key_models p JOIN models m ON m.no = p.model_no
+     WHERE p.key_no = k.no AND m.removed_at IS NULL),
+    k.state, k.state_at, k.found_at, k.expires_at, k.created_at, u.id, u.name, s.last_used_at, k.note,
+    k.previous_until, k.version";
+pub(crate) const FROM: &str = "FROM keys k JOIN accounts a ON a.no = k.account_no
+    LEFT JOIN users u ON u.no = k.created_by LEFT JOIN key_usage s ON s.key_no = k.no";
+
+pub(crate) fn key_of(row: &Row) -> Result<Key> {
+    let mut columns = row.columns();
+    let columns = &mut columns;
+    Ok(Key {
+        no: columns.next()?,
+        id: columns.next()?,
+        public_id: columns.next()?,
+        account: columns.next()?,
+        name: columns.next()?,
+        permission: permission(columns)?,
+        state: state(columns)?,
+        expires_at: columns.next()?,
+        created_at: columns.next()?,
+        created_by: creator(columns)?,
+        last_used_at: columns.next()?,
+        note: columns.next()?,
+        rotated_until: columns.next()?,
+        version: columns.next()?,
+    })
+}
+
+fn permission(columns: &mut Columns<'_>) -> Result<Permission> {
+    let (all, names): (bool, Option<String>) = (columns.next()?, columns.next()?);
+    if all {
+        return Ok(Permission::All);
+    }
+    let names = names.unwrap_or_default();
+    let names = names.split(',').filter(|name| !name.is_empty()).map(parsed::<ModelName>);
+    names.collect::<Result<_>>().map(Permission::Models)
+}
+
+fn creator(columns: &mut Columns<'_>) -> Result<Option<(tollgate_core::Id<User>, Label)>> {
+    let (id, name): (Option<_>, Option<_>) = (columns.next()?, columns.next()?);
+    Ok(id.zip(name))
+}
+
+fn state(columns: &mut Columns<'_>) -> Result<KeyState> {
+    let (word, at, found_at): (String, Option<Timestamp>, Option<String>) =
+        (columns.next()?, columns.next()?, columns.next()?);
+    let at = at.unwrap_or_default();
+    match word.as_str() {
+        "active" => Ok(KeyState::Active),
+        "disabled" => Ok(KeyState::Disabled),
+        "revoked" => Ok(KeyState::Revoked { at }),
+        "leaked" => Ok(KeyState::Leaked { at, found_at }),
+        _ => Err(StoreError::Failed("a key's state cannot be read".into())),
+    }
+}
+
+/// The word, the instant and the place of a state, as stored.
+pub(crate) fn state_parts(state: &KeyState) -> (&'static str, Option<Timestamp>, Option<&str>) {
+    match state {
+        KeyState::Active => ("active", None, None),
+        KeyState::Disabled => ("disabled", None, None),
+        KeyState::Revoked { at } => ("revoked", Some(*at), None),
+        KeyState::Leaked { at, found_at } => ("leaked", Some(*at), found_at.as_deref()),
+    }
+}
+
+/// What [`key_auth_of`] reads. The last but one column says whether the key's creator may not have keys there now: it is
+/// disabled, or neither a member nor an operator.
+pub(crate) const AUTH_COLUMNS: &str = "k.no, k.public_id, k.account_no, k.hash, k.previous_hash, k.previous_until,
+    k.state, k.state_at, k.found_at, k.expires_at,
+    CASE WHEN k.created_by IS NULL THEN 0 WHEN u.disabled_at IS NOT NULL THEN 1 WHEN u.operator = 1 THEN 0
+         WHEN EXISTS (SELECT 1 FROM memberships b WHERE b.user_no = k.created_by AND b.account_no = k.account_no) THEN 0
+         ELSE 1 END,
+    k.all_models,
+    CASE WHEN k.all_models = 1 THEN NULL
+         ELSE (SELECT string_agg(CAST(p.model_no AS TEXT), ',') FROM key_models p JOIN models m ON m.no = p.model_no
+               WHERE p.key_no = k.no AND m.removed_at IS NULL) END";
+pub(crate) const AUTH_FROM: &str = "FROM keys k LEFT JOIN users u ON u.no = k.created_by";
+
+pub(crate) fn key_auth_of(row: &Row) -> Result<KeyAuth> {
+    let mut columns = row.columns();
+    let columns = &mut columns;
+    let (no, public_id, account, hash) = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
+    let (previous_hash, previous_until): (Option<_>, Option<_>) = (columns.next()?, columns.next()?);
+    let mut state = state(columns)?;
+    let expires_at = columns.next()?;
+    let creator_is_out: bool = columns.next()?;
+    if creator_is_out && state == KeyState::Active {
+        state = KeyState::Disabled;
+    }
+    let (all, numbers): (bool, Option<String>) = (columns.next()?, columns.next()?);
+    let models = if all {
+        None
+    } else {
+        let numbers = numbers.unwrap_or_default();
+        let numbers = numbers.split(',').filter(|number| !number.is_empty());
+        let mut models = numbers.map(|number| parsed(number).map(tollgate_core::No::new)).collect::<Result<Vec<_>>>()?;
+        models.sort_unstable_by_key(|no| no.get());
+        Some(models)
+    };
+    Ok(KeyAuth { no, public_id, account, hash, previous: previous_hash.zip(previous_until), state, expires_at, models })
+}

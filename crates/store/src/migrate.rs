@@ -1,0 +1,55 @@
+//! Brings the schema up to date: all pending steps in one transaction that one process at a time can hold.
+//!
+//! Not sqlx's own migrator, since that takes no lock on SQLite, and two processes may start at once on one file.
+
+use crate::{
+    Result, StoreEngine, StoreError,
+    engine::{Pools, Tx},
+    value::values,
+};
+
+/// A step: its number, and its twin texts.
+struct Step {
+    version: i64,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+/// All steps in order. A released step is never changed, another is added behind it.
+const STEPS: &[Step] = &[Step {
+    version: 1,
+    sqlite: include_str!("../migrations/sqlite/0001_begin.sql"),
+    postgres: include_str!("../migrations/postgres/0001_begin.sql"),
+}];
+
+const MADE: &str = "CREATE TABLE IF NOT EXISTS schema_steps (version BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)";
+
+/// Applies what is missing and gives a new store its identity.
+pub(crate) async fn migrate(pools: &Pools, engine: StoreEngine, cluster: uuid::Uuid, now_ms: i64) -> Result<()> {
+    let mut tx = pools.begin_migration().await?;
+    tx.execute(MADE, values![]).await?;
+    let applied = applied(&mut tx).await?;
+    let newest = STEPS.last().map_or(0, |step| step.version);
+    if applied > newest {
+        return Err(StoreError::State("this store was made by a newer version of the program"));
+    }
+    for step in STEPS.iter().filter(|step| step.version > applied) {
+        tx.script(match engine {
+            StoreEngine::Sqlite => step.sqlite,
+            StoreEngine::Postgres => step.postgres,
+        })
+        .await?;
+        tx.execute("INSERT INTO schema_steps (version, at) VALUES ($1, $2)", values![step.version, now_ms]).await?;
+    }
+    tx.execute(
+        "INSERT INTO authority (one, cluster, generation, seq) VALUES (1, $1, 1, 0) ON CONFLICT (one) DO NOTHING",
+        values![cluster.to_string()],
+    )
+    .await?;
+    tx.commit().await
+}
+
+async fn applied(tx: &mut Tx) -> Result<i64> {
+    let row = tx.row("SELECT COALESCE(MAX(version), 0) FROM schema_steps", values![]).await?;
+    row.map_or(Ok(0), |row| row.columns().next())
+}

@@ -1,0 +1,35 @@
+//! The contract of the store: one suite, each case run on SQLite and on PostgreSQL.
+//!
+//! PostgreSQL's address comes from `TOLLGATE_TEST_POSTGRES`: a `postgres://` URL of a superuser of a throwaway cluster,
+//! where each case makes a database of its own. Without it those cases fail.
+
+/// One test for each case and engine.
+macro_rules! contract {
+    ($($case:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[test] fn $case() { crate::support::run_on_sqlite(super::$case) })+
+        }
+        mod on_postgres {
+            $(#[test] fn $case() { crate::support::run_on_postgres(super::$case) })+
+        }
+    };
+}
+
+#[path = "contract/accounts.rs"]
+mod accounts;
+#[path = "contract/catalog.rs"]
+mod catalog;
+#[path = "contract/changes.rs"]
+mod changes;
+#[path = "contract/keys.rs"]
+mod keys;
+#[path = "contract/nodes.rs"]
+mod nodes;
+#[path = "contract/schema.rs"]
+mod schema;
+#[path = "contract/sign_in.rs"]
+mod sign_in;
+#[path = "contract/support.rs"]
+mod support;
+#[path = "contract/usage.rs"]
+mod usage;
