@@ -246,7 +246,8 @@ impl Store {
         let rows = self
             .pools()
             .rows(
-                "SELECT id, name, version, joined_at, renewed_at, acked, CASE WHEN state = 'active' THEN 1 ELSE 0 END,
+                "SELECT id, name, version, joined_at, renewed_at, acked,
+                        CAST(CASE WHEN state = 'active' THEN 1 ELSE 0 END AS BIGINT),
                         journal_bytes
                  FROM nodes WHERE state = 'active' OR renewed_at >= $1 ORDER BY joined_at DESC, id DESC",
                 values![self.world().now().minus(GONE)],

@@ -84,9 +84,9 @@ pub(crate) fn state_parts(state: &KeyState) -> (&'static str, Option<Timestamp>,
 /// disabled, or neither a member nor an operator.
 pub(crate) const AUTH_COLUMNS: &str = "k.no, k.public_id, k.account_no, k.hash, k.previous_hash, k.previous_until,
     k.state, k.state_at, k.found_at, k.expires_at,
-    CASE WHEN k.created_by IS NULL THEN 0 WHEN u.disabled_at IS NOT NULL THEN 1 WHEN u.operator = 1 THEN 0
+    CAST(CASE WHEN k.created_by IS NULL THEN 0 WHEN u.disabled_at IS NOT NULL THEN 1 WHEN u.operator = 1 THEN 0
          WHEN EXISTS (SELECT 1 FROM memberships b WHERE b.user_no = k.created_by AND b.account_no = k.account_no) THEN 0
-         ELSE 1 END,
+         ELSE 1 END AS BIGINT),
     k.all_models,
     CASE WHEN k.all_models = 1 THEN NULL
          ELSE (SELECT string_agg(CAST(p.model_no AS TEXT), ',') FROM key_models p JOIN models m ON m.no = p.model_no
