@@ -202,6 +202,9 @@ fn read_query<T: DeserializeOwned>(uri: &http::Uri) -> Result<T, ServiceError> {
     let pairs = pairs.map_err(|_| ServiceError::invalid("", "the query is not of the form a=1&b=2"))?.0;
     let mut fields = serde_json::Map::new();
     for (name, value) in pairs {
+        if value.contains('\0') {
+            return Err(ServiceError::invalid(&name, "a text has no NUL character"));
+        }
         let value = serde_json::Value::String(value);
         match fields.get_mut(&name) {
             None => drop(fields.insert(name, value)),
@@ -268,6 +271,9 @@ where
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, ServiceError> {
         let path = Path::<String>::from_request_parts(parts, services).await;
         let Path(text) = path.map_err(|_| ServiceError::NotFound(Noun::Thing))?;
+        if text.contains('\0') {
+            return Err(ServiceError::NotFound(Noun::Thing));
+        }
         text.parse().map(Self).map_err(|_| ServiceError::NotFound(Noun::Thing))
     }
 }
@@ -282,9 +288,11 @@ impl FromRequestParts<Services> for IfMatch {
         if value == "*" {
             return Ok(Self(None));
         }
+        let tag = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+        let tag =
+            tag.ok_or_else(|| ServiceError::invalid("If-Match", "If-Match is one `etag` as it was sent, or *"))?;
         // A tag that is none of ours matches nothing (RFC 9110, 13.1.1).
-        let version = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-        version.map(|version| Self(Some(version))).ok_or(ServiceError::VersionConflict)
+        tag.parse().map(|version| Self(Some(version))).map_err(|_| ServiceError::VersionConflict)
     }
 }
 /// The `etag` of a thing of this version.

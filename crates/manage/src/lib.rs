@@ -16,6 +16,7 @@
 #[allow(unused_qualifications, reason = "utoipa's own code, under the spans of ours")]
 mod api;
 mod extract;
+mod observe;
 mod pages;
 pub mod principal;
 mod problem;
@@ -83,5 +84,9 @@ pub struct PeerAddress(pub IpAddr);
 /// Serves `/api/v1/*`, `/sign-in/*`, `/sign-out`, `/assets/*` and `/`; anything else is a 404.
 pub fn router(options: ManageOptions) -> axum::Router {
     let services = Services::new(options);
-    pages::router().merge(api::router()).fallback(problem::no_such_page).with_state(services)
+    pages::router()
+        .merge(api::router())
+        .fallback(problem::no_such_page)
+        .layer(axum::middleware::from_fn_with_state(services.clone(), observe::observe))
+        .with_state(services)
 }

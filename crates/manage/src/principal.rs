@@ -10,7 +10,7 @@ use tollgate_core::{
     Account, Actor, Id, Key, Role, Timestamp, User,
     account::{AccessToken, AccountAction, ActorKind},
 };
-use tollgate_store::accounts::Identity;
+use tollgate_store::{Store, StoreError, accounts::Identity};
 
 use crate::services::{Noun, ServiceError, Services};
 
@@ -33,6 +33,15 @@ pub struct Access {
 
 /// The account that an operator means who names none.
 pub const DEFAULT_ACCOUNT: &str = "default";
+
+/// An account by the name or id that somebody gave.
+pub(crate) async fn account_by_name(store: &Store, named: &str) -> Result<Account, StoreError> {
+    // No text column takes a NUL, and no account has one in its name.
+    if named.contains('\0') {
+        return Err(StoreError::NotFound);
+    }
+    store.account_get(named).await
+}
 
 impl Principal {
     /// From what the store knows of a token or session.
@@ -87,7 +96,7 @@ impl Principal {
     /// [`ServiceError::NotFound`]; [`ServiceError::Forbidden`] for a user without any account; when the store fails.
     pub async fn access(&self, services: &Services, named: Option<&str>) -> Result<Access, ServiceError> {
         if self.is_operator() {
-            let account = services.store().account_get(named.unwrap_or(DEFAULT_ACCOUNT)).await;
+            let account = account_by_name(services.store(), named.unwrap_or(DEFAULT_ACCOUNT)).await;
             let account = account.map_err(ServiceError::of(Noun::Account))?;
             return Ok(Access { account, role: Role::Owner, user: self.user.id });
         }

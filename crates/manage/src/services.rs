@@ -189,6 +189,13 @@ impl ServiceError {
     pub(crate) fn invalid(field: &str, message: impl ToString) -> Self {
         Self::Invalid { field: field.to_owned(), message: message.to_string() }
     }
+    /// Maps the store's errors of a list: what it cannot read there is the cursor.
+    pub(crate) fn of_list(error: StoreError) -> Self {
+        match error {
+            StoreError::State(why) => Self::invalid("cursor", why),
+            error => error.into(),
+        }
+    }
     /// Maps the store's errors, where "not found" is about a thing of this kind.
     pub(crate) fn of(noun: Noun) -> impl Fn(StoreError) -> Self {
         move |error| match error {

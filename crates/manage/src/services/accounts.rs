@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::{Confirmed, Noun, ServiceError, Services};
 use crate::{
     extract::present,
-    principal::{Access, Principal},
+    principal::{Access, Principal, account_by_name},
 };
 
 /// The most accounts that one call puts a user into.
@@ -205,7 +205,7 @@ impl Services {
     /// A wrong cursor, or when the store fails.
     pub async fn account_list(&self, principal: &Principal, page: &PageRequest) -> Result<Page<Account>, ServiceError> {
         principal.require_operator()?;
-        Ok(self.store().account_list(page).await?)
+        self.store().account_list(page).await.map_err(ServiceError::of_list)
     }
     /// An account by id or handle; a customer gets its own.
     ///
@@ -264,7 +264,7 @@ impl Services {
     /// A caller who may not, a wrong cursor, or when the store fails.
     pub async fn plan_list(&self, principal: &Principal, page: &PageRequest) -> Result<Page<Plan>, ServiceError> {
         principal.require_operator()?;
-        Ok(self.store().plan_list(page).await?)
+        self.store().plan_list(page).await.map_err(ServiceError::of_list)
     }
     /// A plan by id or code.
     ///
@@ -301,7 +301,7 @@ impl Services {
 
     /// The handle of an account that a body names.
     async fn membership_handle(&self, id_or_handle: &str) -> Result<Handle, ServiceError> {
-        match self.store().account_get(id_or_handle).await {
+        match account_by_name(self.store(), id_or_handle).await {
             Ok(account) => Ok(account.handle),
             Err(StoreError::NotFound) => {
                 Err(ServiceError::invalid("memberships", format_args!("there is no account {id_or_handle:?}")))
@@ -337,7 +337,7 @@ impl Services {
         let scope = principal.scope(self, account).await?;
         scope.as_ref().map_or(Ok(()), |access| access.require(AccountAction::MembersRead))?;
         let within = scope.map(|access| access.account.id);
-        let mut users = self.store().user_list(within, page).await?;
+        let mut users = self.store().user_list(within, page).await.map_err(ServiceError::of_list)?;
         if !principal.is_operator() {
             users.data.iter_mut().for_each(|user| hide_other_accounts(user, within));
         }
@@ -355,10 +355,10 @@ impl Services {
         let access = principal.access(self, None).await?;
         let within = Some(access.account.id);
         if id != principal.user().id {
-            let is_member = user.memberships.iter().any(|membership| Some(membership.account) == within);
-            if !is_member || access.require(AccountAction::MembersRead).is_err() {
+            if !user.memberships.iter().any(|membership| Some(membership.account) == within) {
                 return Err(ServiceError::NotFound(Noun::User));
             }
+            access.require(AccountAction::MembersRead)?;
         }
         hide_other_accounts(&mut user, within);
         Ok(user)
@@ -406,7 +406,7 @@ impl Services {
         let scope = principal.scope(self, account).await?;
         scope.as_ref().map_or(Ok(()), |access| access.require(AccountAction::MembersRead))?;
         filter.account = scope.map(|access| access.account.id);
-        Ok(self.store().audit_list(&filter, page).await?)
+        self.store().audit_list(&filter, page).await.map_err(ServiceError::of_list)
     }
     /// The nodes.
     ///

@@ -299,7 +299,7 @@ impl Services {
     /// # Errors
     /// A wrong cursor, or when the store fails.
     pub async fn model_list(&self, page: &PageRequest) -> Result<Page<Model>, ServiceError> {
-        Ok(self.store().model_list(page).await?)
+        self.store().model_list(page).await.map_err(ServiceError::of_list)
     }
     /// A model by id or name.
     ///
@@ -373,7 +373,7 @@ impl Services {
         page: &PageRequest,
     ) -> Result<Page<Upstream>, ServiceError> {
         principal.require_operator()?;
-        Ok(self.store().upstream_list(page).await?)
+        self.store().upstream_list(page).await.map_err(ServiceError::of_list)
     }
     /// An upstream by id or name.
     ///

@@ -216,7 +216,7 @@ impl Services {
     ) -> Result<Page<Key>, ServiceError> {
         let access = principal.access(self, account).await?;
         access.require(AccountAction::Read)?;
-        Ok(self.store().key_list(access.account.id, filter, page).await?)
+        self.store().key_list(access.account.id, filter, page).await.map_err(ServiceError::of_list)
     }
 
     /// A key that the caller may see.

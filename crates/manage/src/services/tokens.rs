@@ -11,7 +11,7 @@ use tollgate_store::accounts::{Identity, NewToken};
 use utoipa::ToSchema;
 
 use super::{Noun, ServiceError, Services};
-use crate::principal::Principal;
+use crate::principal::{Principal, account_by_name};
 
 /// An access token to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -119,7 +119,7 @@ impl Services {
             let Some(named) = named.or(first) else {
                 return Err(ServiceError::invalid("account", "this user belongs to no account"));
             };
-            let account = self.store().account_get(named).await.map_err(ServiceError::of(Noun::Account))?;
+            let account = account_by_name(self.store(), named).await.map_err(ServiceError::of(Noun::Account))?;
             if !owner.operator && !owner.memberships.iter().any(|membership| membership.account == account.id) {
                 return Err(ServiceError::invalid("account", "this user does not belong to that account"));
             }

@@ -1,0 +1,10 @@
+//! The management plane as its callers meet it: the router, a real store in a directory of its own, no network.
+
+mod access;
+mod catalog;
+mod house;
+mod keys;
+mod manners;
+mod pages;
+mod people;
+mod usage;
