@@ -90,7 +90,9 @@ async fn the_body_alone_names_the_model(engine: Engine) {
         (r#"{"model":"chat-a","x":"\"model\":\"chat-b\"","messages":[]}"#, "200"),
         (r#"{"model":"chat-a","model":"chat-b","messages":[]}"#, "400 invalid_request"),
         (r#"{"model":"chat-a","messages":[],"mod\u0065l":"chat-b"}"#, "400 invalid_request"),
-        (r#"{"Model":"chat-b","model":"chat-a"}"#, "200"),
+        (r#"{"Model":"chat-b","model":"chat-a"}"#, "400 invalid_request"),
+        (r#"{"model":"chat-a","models":["chat-b"]}"#, "400 invalid_request"),
+        (r#"{"model":"chat-a","fallbacks":[{"model":"chat-b"}]}"#, "400 invalid_request"),
     ] {
         let reply = house
             .http()

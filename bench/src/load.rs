@@ -1,0 +1,107 @@
+//! Keep-alive clients that send one request over and over, with as little work of their own as possible.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// The longest load of one measurement.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// A chat request as bytes.
+pub fn chat(key: &str, model: &str, stream: bool) -> Vec<u8> {
+    let stream = if stream { ",\"stream\":true" } else { "" };
+    let body = format!(
+        r#"{{"model":"{model}","messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"Hello! Please answer in one short sentence."}}],"temperature":0.7,"max_tokens":100{stream}}}"#
+    );
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Sends `request` `count` times over `connections` connections; returns how long it took.
+pub fn run(address: SocketAddr, request: &[u8], connections: usize, count: u64) -> anyhow::Result<Duration> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let left = Arc::new(AtomicU64::new(count));
+    let request: Arc<[u8]> = request.into();
+    let began = Instant::now();
+    runtime.block_on(async {
+        let clients: Vec<_> =
+            (0..connections).map(|_| tokio::spawn(client(address, Arc::clone(&request), Arc::clone(&left)))).collect();
+        for client in clients {
+            tokio::time::timeout(LONGEST, client).await.context("the load took too long")???;
+        }
+        anyhow::Ok(())
+    })?;
+    Ok(began.elapsed())
+}
+
+async fn client(address: SocketAddr, request: Arc<[u8]>, left: Arc<AtomicU64>) -> anyhow::Result<()> {
+    let mut connection = Connection::open(address).await?;
+    let take = |left: u64| left.checked_sub(1);
+    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+        let status = connection.send(&request).await?;
+        ensure!(status == 200, "status {status}");
+    }
+    Ok(())
+}
+
+/// A connection that is kept alive.
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Opens one.
+    pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(64 << 10) })
+    }
+    /// Sends a request, reads the whole answer, returns its status.
+    pub async fn send(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        loop {
+            let read = self.stream.read_buf(&mut self.buffer).await?;
+            ensure!(read > 0, "the server hung up");
+            let Some(end) = find(&self.buffer, b"\r\n\r\n") else { continue };
+            let head = self.buffer.get(..end).unwrap_or_default();
+            let whole = match header_value(head, "content-length").and_then(|text| text.parse::<usize>().ok()) {
+                Some(length) => self.buffer.len() >= end + 4 + length,
+                None => self.buffer.ends_with(b"\r\n0\r\n\r\n"),
+            };
+            if whole {
+                let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
+                return status.and_then(|digits| digits.parse().ok()).context("a status");
+            }
+        }
+    }
+}
+
+/// Where `needle` begins.
+pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+/// A header's value; the name in lower case.
+pub fn header_value<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
+    let text = std::str::from_utf8(head).ok()?;
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}

@@ -1,0 +1,35 @@
+//! The measurements.
+
+mod keys;
+mod requests;
+mod revoke;
+mod start;
+mod usage;
+
+use std::time::Duration;
+
+use crate::{Line, Scale};
+
+/// A measurement: its lines of the table.
+type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
+
+/// All of them, by name.
+pub const ALL: [(&str, Measurement); 5] = [
+    ("requests", requests::measure),
+    ("start", start::measure),
+    ("keys", keys::measure),
+    ("revoke", revoke::measure),
+    ("usage", usage::measure),
+];
+
+/// The one in the middle.
+fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> Option<T> {
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    values.get(values.len() / 2).copied()
+}
+
+/// Milliseconds with one digit behind the point, or more where they are few.
+fn ms(duration: Duration) -> String {
+    let ms = duration.as_secs_f64() * 1_000.0;
+    if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}

@@ -1,0 +1,81 @@
+//! One million keys beside ten: time to ready, memory for each, CPU for each request.
+
+use serde_json::json;
+
+use super::{median, ms, requests::cpu_of};
+use crate::{Line, Scale, load, mock::Mock, process, scene::Scene};
+
+const FEW: u64 = 10;
+const MANY: u64 = 1_000_000;
+const ROUNDS: usize = 5;
+
+/// Copies of the one key that is there, under other ids and hashes, with two models each.
+fn copies(count: u64) -> String {
+    format!(
+        "BEGIN;
+        CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n;
+        INSERT INTO keys (id, public_id, account_no, name, all_models, state, created_at, created_by, hash, search_text, version)
+        SELECT 'key_' || lower(hex(randomblob(16))), substr(lower(hex(randomblob(6))), 1, 12), account_no, 'key ' || i, 0, state,
+               created_at, created_by, randomblob(32), 'key ' || i, 1
+        FROM n CROSS JOIN (SELECT * FROM keys LIMIT 1);
+        INSERT INTO key_models (key_no, model_no)
+        SELECT keys.no, models.no FROM keys CROSS JOIN (SELECT no FROM models ORDER BY no LIMIT 2) AS models
+        WHERE keys.name LIKE 'key %';
+        COMMIT;"
+    )
+}
+
+/// Measures.
+pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
+    let mock = Mock::start()?;
+    let many_keys = scale.of(MANY);
+    let mut scenes = Vec::new();
+    for count in [FEW, many_keys] {
+        let scene = Scene::new(Some(&mock), 3)?;
+        let server = scene.start()?;
+        let key = server.key(&scene.token(), &json!(["m0"]))?;
+        server.stop()?;
+        scene.sql(&copies(count))?;
+        scenes.push((scene, key));
+    }
+    let [(few_scene, few_key), (many_scene, many_key)] = &scenes[..] else { anyhow::bail!("two scenes") };
+    let (few, many) = (few_scene.start()?, many_scene.start()?);
+    let (few_bytes, many_bytes) = (process::resident(few.pid())?, process::resident(many.pid())?);
+    let each = many_bytes.saturating_sub(few_bytes) as f64 / (many_keys - FEW) as f64;
+    let (mut few_cpu, mut many_cpu) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let count = scale.of(20_000);
+        let a = cpu_of(few.pid(), few.address(), &load::chat(few_key, "m0", false), count)?;
+        let b = cpu_of(many.pid(), many.address(), &load::chat(many_key, "m0", false), count)?;
+        if round > 0 {
+            few_cpu.push(a);
+            many_cpu.push(b);
+        }
+    }
+    let (few_cpu, many_cpu) = (median(few_cpu).unwrap_or(0.0), median(many_cpu).unwrap_or(0.0));
+    let met = |met: bool| if met { "" } else { ", missed" };
+    Ok(vec![
+        Line {
+            what: format!("start to ready with {many_keys} keys of two models"),
+            ours: ms(many.ready_after),
+            neighbour: format!("with {FEW} keys: {}", ms(few.ready_after)),
+            goal: format!("within 10 s{}", met(many.ready_after.as_secs() < 10)),
+        },
+        Line {
+            what: "memory for each key".to_owned(),
+            ours: format!("{each:.0} bytes"),
+            neighbour: format!("resident {:.0} MiB, with {FEW} keys {:.0} MiB", mib(many_bytes), mib(few_bytes)),
+            goal: format!("at most 400 bytes{}", met(each <= 400.0)),
+        },
+        Line {
+            what: format!("CPU for a plain chat request with {many_keys} keys"),
+            ours: format!("{many_cpu:.1} µs"),
+            neighbour: format!("with {FEW} keys: {few_cpu:.1} µs"),
+            goal: "no slower".to_owned(),
+        },
+    ])
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
