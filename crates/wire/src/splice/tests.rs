@@ -226,7 +226,7 @@ fn any_json() -> impl Strategy<Value = String> {
 }
 
 fn others() -> impl Strategy<Value = Vec<Part>> {
-    const NAMES: &[&str] = &["messages", "models", "mode", "ünï", "temperature"];
+    const NAMES: &[&str] = &["messages", "modules", "mode", "ünï", "temperature"];
     proptest::collection::vec(select(NAMES).prop_flat_map(|name| part("", name, any_json())), 0..4)
 }
 
