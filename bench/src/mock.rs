@@ -15,7 +15,7 @@ use tokio::{
 use crate::load::{find, header_value};
 
 /// Chunks of a stream.
-pub const CHUNKS: usize = 100;
+const CHUNKS: usize = 100;
 
 /// The process; killed when dropped.
 pub struct Mock {

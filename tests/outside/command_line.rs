@@ -283,7 +283,7 @@ async fn revoking_asks_first_and_without_a_terminal_refuses(engine: Engine) {
     for (answer, status) in [("", "200"), ("n", "200"), ("yes", "401 api_key_revoked")] {
         let asked = on_a_terminal(&house, &["keys", "revoke", "precious"], answer);
         assert!(asked.stdout.contains("precious") && asked.stdout.contains("used"), "{asked:?}");
-        assert!(asked.stdout.contains('4') || answer != "", "from how many requests: {asked:?}");
+        assert!(asked.stdout.contains('4') || !answer.is_empty(), "from how many requests: {asked:?}");
         assert_eq!(house.ask(&key.key, "chat-a").await, status, "{asked:?}");
         let requests = house.upstream.count().0;
         house.usage_of(requests).await;

@@ -48,7 +48,7 @@ impl Load {
             let (stop, answered, key) = (Arc::clone(&stop), Arc::clone(&answered), key.key.clone());
             tokio::spawn(async move {
                 let Ok(mut connection) = http.connect().await else { return };
-                let mut stream = client % 2 == 0;
+                let mut stream = client.is_multiple_of(2);
                 while !stop.load(Ordering::Relaxed) {
                     stream = !stream;
                     let pace = if stream { client % 3 } else { 0 };

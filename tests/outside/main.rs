@@ -2,6 +2,7 @@
 //!
 //! | module | is about |
 //! |---|---|
+//! | [`harness`] | the fake upstream is what it says it is |
 //! | [`main_job`] | a key is made, used, counted, edited, rotated and revoked |
 //! | [`errors`] | the published table of errors |
 //! | [`requests`] | what a client may send, and what is refused |
@@ -28,6 +29,7 @@ mod counting;
 mod demo;
 mod errors;
 mod fleet;
+mod harness;
 mod lifecycle;
 mod load;
 mod main_job;

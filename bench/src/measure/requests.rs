@@ -7,7 +7,7 @@ use serde_json::json;
 use super::median;
 use crate::{
     Line, Scale, load,
-    mock::{CHUNKS, Mock},
+    mock::Mock,
     nginx::{self, Nginx},
     process,
     scene::Scene,
@@ -63,7 +63,6 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
             goal: format!("{goal}{met}"),
         });
     }
-    debug_assert!(CHUNKS == 100);
     let missing = 100_000u64.saturating_sub(sent);
     load::run(server.address(), &load::chat(&key, "m0", false), CONNECTIONS, scale.of(missing))?;
     let resident = process::resident(server.pid())? as f64 / 1_048_576.0;
