@@ -16,8 +16,8 @@ use tollgate_core::{
     secret::{KeyHash, PublicId},
 };
 
-pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of};
 use self::row::{ACCOUNT, account_of};
+pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of};
 use crate::{
     Committed, Page, PageRequest, Result, Store, StoreError,
     value::values,

@@ -248,11 +248,10 @@ impl Store {
         let mut head = self.fleet().head();
         let moved = async {
             loop {
-                // Ends when this process or a notification has told of a later head; else the store is asked.
-                match tokio::time::timeout(HEAD_POLL, head.wait_for(|head| *head > seen.0)).await {
-                    Ok(Ok(_)) => return,
-                    Ok(Err(_)) => std::future::pending().await,
-                    Err(_) => {}
+                // Told by this process or by a notification; else the store is asked.
+                let told = async { head.wait_for(|head| *head > seen.0).await.is_ok() };
+                if tokio::time::timeout(HEAD_POLL, told).await.is_ok() {
+                    return;
                 }
                 if let Ok(head) = self.head_read().await {
                     self.head_seen(head);

@@ -180,9 +180,7 @@ impl Pools {
     /// The first row of one statement that reads.
     pub(crate) async fn row(&self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<Option<Row>> {
         Ok(match self {
-            Self::Sqlite { readers, .. } => {
-                bound!(Sqlite, sql, values).fetch_optional(readers).await?.map(Row::Sqlite)
-            }
+            Self::Sqlite { readers, .. } => bound!(Sqlite, sql, values).fetch_optional(readers).await?.map(Row::Sqlite),
             Self::Postgres(pool) => bound!(Postgres, sql, values).fetch_optional(pool).await?.map(Row::Postgres),
         })
     }

@@ -121,7 +121,8 @@ impl Store {
     /// When the store fails.
     pub async fn key_recent_requests(&self, key: No<Key>) -> Result<(u64, u64)> {
         let now = self.world().now();
-        let since = |hours: u64| Grain::Minute.floor(now.minus(std::time::Duration::from_secs(hours * 3_600)).as_millis());
+        let since =
+            |hours: u64| Grain::Minute.floor(now.minus(std::time::Duration::from_secs(hours * 3_600)).as_millis());
         let row = self
             .pools()
             .row(

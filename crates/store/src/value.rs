@@ -176,7 +176,8 @@ fn missing() -> StoreError {
 impl Column for Option<u64> {
     fn read(columns: &mut Columns<'_>) -> Result<Self> {
         let int = columns.int()?;
-        int.map(|int| u64::try_from(int).map_err(|_| StoreError::Failed("a stored number is negative".into()))).transpose()
+        int.map(|int| u64::try_from(int).map_err(|_| StoreError::Failed("a stored number is negative".into())))
+            .transpose()
     }
 }
 impl Column for Option<bool> {

@@ -15,6 +15,24 @@ macro_rules! contract {
     };
 }
 
+/// Cases of what only PostgreSQL has: several nodes.
+macro_rules! contract_of_many_nodes {
+    ($($case:ident),+ $(,)?) => {
+        mod on_postgres {
+            $(#[test] fn $case() { crate::support::run_on_postgres(super::$case) })+
+        }
+    };
+}
+
+/// Cases of what only SQLite has: one node, in this process.
+macro_rules! contract_of_one_node {
+    ($($case:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[test] fn $case() { crate::support::run_on_sqlite(super::$case) })+
+        }
+    };
+}
+
 #[path = "contract/accounts.rs"]
 mod accounts;
 #[path = "contract/catalog.rs"]
@@ -25,6 +43,8 @@ mod changes;
 mod keys;
 #[path = "contract/nodes.rs"]
 mod nodes;
+#[path = "contract/one_node.rs"]
+mod one_node;
 #[path = "contract/schema.rs"]
 mod schema;
 #[path = "contract/sign_in.rs"]

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// What [`account_of`] reads.
-pub(super) const ACCOUNT: &str = "SELECT a.no, a.id, a.handle, a.name, a.suspended_at, p.id, p.handle, p.paid, a.plan_until,
+pub(super) const ACCOUNT: &str =
+    "SELECT a.no, a.id, a.handle, a.name, a.suspended_at, p.id, p.handle, p.paid, a.plan_until,
     a.created_at, a.version FROM accounts a LEFT JOIN plans p ON p.no = a.plan_no";
 
 pub(super) fn account_of(row: &Row) -> Result<Account> {

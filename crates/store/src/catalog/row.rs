@@ -2,12 +2,7 @@
 
 use tollgate_core::{Model, No, Upstream, catalog::ServedBy};
 
-use crate::{
-    Result, StoreError,
-    engine::Row,
-    keyring::SealedUpstream,
-    value::parsed,
-};
+use crate::{Result, StoreError, engine::Row, keyring::SealedUpstream, value::parsed};
 
 /// What [`model_of`] reads. Names of models and upstreams hold neither blanks nor commas.
 pub(crate) const MODEL: &str = "SELECT m.no, m.id, m.name, m.title, m.kind, m.context_window, m.max_output_tokens, m.price,
@@ -52,7 +47,8 @@ fn served_by(text: &str) -> Result<Vec<ServedBy>> {
 }
 
 /// What [`sealed_upstream_of`] reads.
-pub(crate) const UPSTREAM: &str = "SELECT s.no, s.id, s.name, s.base_url, s.credential, s.engine, s.on_client_gone, s.enabled,
+pub(crate) const UPSTREAM: &str =
+    "SELECT s.no, s.id, s.name, s.base_url, s.credential, s.engine, s.on_client_gone, s.enabled,
     s.created_at, s.version FROM upstreams s";
 
 pub(crate) fn sealed_upstream_of(row: &Row) -> Result<SealedUpstream> {

@@ -110,7 +110,8 @@ pub(crate) fn key_auth_of(row: &Row) -> Result<KeyAuth> {
     } else {
         let numbers = numbers.unwrap_or_default();
         let numbers = numbers.split(',').filter(|number| !number.is_empty());
-        let mut models = numbers.map(|number| parsed(number).map(tollgate_core::No::new)).collect::<Result<Vec<_>>>()?;
+        let mut models =
+            numbers.map(|number| parsed(number).map(tollgate_core::No::new)).collect::<Result<Vec<_>>>()?;
         models.sort_unstable_by_key(|no| no.get());
         Some(models)
     };

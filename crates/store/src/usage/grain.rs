@@ -143,8 +143,10 @@ mod tests {
         let mut at = jiff::civil::date(1970, 1, 1);
         while at.year() < 2110 {
             let midnight = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond();
-            let first = at.first_of_month().to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond();
-            let year = at.first_of_year().to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond();
+            let first =
+                at.first_of_month().to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond();
+            let year =
+                at.first_of_year().to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond();
             assert_eq!(Grain::Month.floor(midnight + 5), first, "{at}");
             assert_eq!(Grain::Year.floor(midnight + 5), year, "{at}");
             at = at.tomorrow().unwrap();
@@ -157,7 +159,8 @@ mod tests {
         let utc = pieces(&[day(0), day(1), day(2)]);
         assert_eq!(utc, [Piece { grain: Grain::Day, from: day(0), to: day(2), index: 0, width: DAY_MS }]);
         let hanoi: Vec<i64> = (0..3).map(|n| day(n) - 7 * HOUR_MS).collect();
-        let hours = Piece { grain: Grain::Hour, from: day(0) - 7 * HOUR_MS, to: day(2) - 7 * HOUR_MS, index: 0, width: DAY_MS };
+        let hours =
+            Piece { grain: Grain::Hour, from: day(0) - 7 * HOUR_MS, to: day(2) - 7 * HOUR_MS, index: 0, width: DAY_MS };
         assert_eq!(pieces(&hanoi), [hours]);
         assert_eq!(pieces(&[ms("2026-01-01T00:00:00Z"), ms("2027-01-01T00:00:00Z")]).len(), 1);
     }

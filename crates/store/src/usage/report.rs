@@ -70,8 +70,19 @@ const MOST_NUMBERS: usize = 500;
 
 /// The columns of sums, in the order of [`read_sums`].
 const SUMS: [&str; 13] = [
-    "requests", "failed", "input", "output", "cached_input", "reasoning", "audio_ms", "images", "cost_nanos", "exact",
-    "partial", "estimated", "unknown",
+    "requests",
+    "failed",
+    "input",
+    "output",
+    "cached_input",
+    "reasoning",
+    "audio_ms",
+    "images",
+    "cost_nanos",
+    "exact",
+    "partial",
+    "estimated",
+    "unknown",
 ];
 
 /// What rows are told apart by: the report's bucket and the grouped row numbers, 0 where not grouped by.

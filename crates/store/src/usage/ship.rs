@@ -22,13 +22,7 @@ use crate::{
 const MOST_TRIES: u32 = 5;
 
 impl Store {
-    pub(super) async fn ship(
-        &self,
-        journal: Id<Journal>,
-        from: u64,
-        to: u64,
-        batch: &[Settlement],
-    ) -> Result<Shipped> {
+    pub(super) async fn ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
         let mut tries = 1;
         loop {
             match self.ship_once(journal, from, to, batch).await {
@@ -66,7 +60,8 @@ async fn insert_attempts(tx: &mut Tx, batch: &[Settlement]) -> Result<HashSet<Id
     let mut named = HashSet::with_capacity(batch.len());
     let rows = batch.iter().filter(|settled| named.insert(settled.attempt)).map(attempt_row).collect();
     let insert = Insert {
-        head: "INSERT INTO usage_attempts (attempt, request, account_no, key_no, model_no, upstream_no, route, started_at,
+        head:
+            "INSERT INTO usage_attempts (attempt, request, account_no, key_no, model_no, upstream_no, route, started_at,
             input, output, cached_input, reasoning, audio_ms, images, class, input_at_most, output_at_most, suspect,
             outcome, status, first_byte_us, total_us, cost_nanos, upstream_id) VALUES ",
         columns: 24,
@@ -206,8 +201,16 @@ const ACCOUNTS: Insert = Insert {
 macro_rules! saturating {
     ($column:literal) => {
         concat!(
-            $column, " = CASE WHEN r.", $column, " > 9223372036854775807 - excluded.", $column,
-            " THEN 9223372036854775807 ELSE r.", $column, " + excluded.", $column, " END, "
+            $column,
+            " = CASE WHEN r.",
+            $column,
+            " > 9223372036854775807 - excluded.",
+            $column,
+            " THEN 9223372036854775807 ELSE r.",
+            $column,
+            " + excluded.",
+            $column,
+            " END, "
         )
     };
 }

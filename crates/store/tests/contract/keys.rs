@@ -55,7 +55,10 @@ async fn a_key_reads_back_as_it_was_made(fixture: Fixture) {
     let key = committed.value;
     assert_eq!((key.public_id, key.account, key.name.as_str()), (new.public_id, account, "batch"));
     assert_eq!(key.permission, Permission::Models(vec![named("a-model"), named("b-model")]));
-    assert_eq!((&key.state, key.expires_at, key.note.as_deref()), (&KeyState::Active, new.expires_at, new.note.as_deref()));
+    assert_eq!(
+        (&key.state, key.expires_at, key.note.as_deref()),
+        (&KeyState::Active, new.expires_at, new.note.as_deref())
+    );
     assert_eq!(key.created_by.as_ref().map(|(id, name)| (*id, name.as_str())), Some((operator, "Operator")));
     assert_eq!((key.last_used_at, key.rotated_until, key.version), (None, None, 1));
     assert_eq!(store.key_get(Some(account), key.id).await.unwrap(), key);
@@ -63,7 +66,10 @@ async fn a_key_reads_back_as_it_was_made(fixture: Fixture) {
 
     let auth = auth_of(store, key.no).await;
     assert_eq!((auth.no, auth.public_id, auth.hash), (key.no, new.public_id, new.hash));
-    assert_eq!((auth.models.map(|models| models.len()), auth.previous, auth.expires_at), (Some(2), None, new.expires_at));
+    assert_eq!(
+        (auth.models.map(|models| models.len()), auth.previous, auth.expires_at),
+        (Some(2), None, new.expires_at)
+    );
     let changes = store.changes_after(tollgate_core::Seq(committed.seq.0 - 1), 10).await.unwrap();
     assert_eq!(changes.last().map(|change| change.kind), Some(tollgate_core::ChangeKind::Key(key.no)));
 }
@@ -161,7 +167,8 @@ async fn an_edit_changes_what_it_names_and_only_on_the_version_it_was_read_at(fi
     let late = KeyEdit { name: Some(named("late")), ..KeyEdit::default() };
     let conflict = store.key_edit(&system(), account, key.id, late, Some(1)).await;
     assert!(matches!(conflict, Err(StoreError::VersionConflict)));
-    let back = KeyEdit { permission: Some(Permission::All), expires_at: Some(None), note: Some(None), ..KeyEdit::default() };
+    let back =
+        KeyEdit { permission: Some(Permission::All), expires_at: Some(None), note: Some(None), ..KeyEdit::default() };
     let back = value(store.key_edit(&system(), account, key.id, back, None).await);
     assert_eq!((back.permission, back.expires_at, back.note, back.version), (Permission::All, None, None, 3));
     assert_eq!(auth_of(store, key.no).await.models, None);
@@ -316,9 +323,12 @@ async fn keys_are_found_by_status_text_and_maker(fixture: Fixture) {
 async fn hostile_names_come_back_unharmed_and_nul_is_refused(fixture: Fixture) {
     let store = &fixture.store;
     let account = account_of(store).await;
-    for name in ["'; DROP TABLE keys; --", "\"quoted\\\"", "🔑👩‍💻", "\u{202e}olleh", "שלום", "$1 ? %s {}", "<b>&amp;</b>"] {
+    for name in
+        ["'; DROP TABLE keys; --", "\"quoted\\\"", "🔑👩‍💻", "\u{202e}olleh", "שלום", "$1 ? %s {}", "<b>&amp;</b>"]
+    {
         let note = Some(format!("{name}\n\t{name}"));
-        let new = NewKey { note: note.clone(), idempotency_key: Some(name.into()), ..new_key(&fixture.world, account, name) };
+        let new =
+            NewKey { note: note.clone(), idempotency_key: Some(name.into()), ..new_key(&fixture.world, account, name) };
         let key = value(store.key_create(&system(), new).await);
         assert_eq!((key.name.as_str(), &key.note), (name, &note));
         let found = KeyFilter { search: Some(name.into()), ..KeyFilter::default() };

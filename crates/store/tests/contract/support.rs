@@ -20,7 +20,7 @@ use tollgate_core::{
     world::{Clock, Entropy},
 };
 use tollgate_store::{
-    Committed, Result, Store, StoreEngine, StoreOptions,
+    Committed, Result, Store, StoreOptions,
     catalog::{NewModel, NewUpstream, ServedByName},
     keys::NewKey,
 };
@@ -73,8 +73,18 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub fn is_postgres(&self) -> bool {
-        self.store.engine() == StoreEngine::Postgres
+    /// Where another store may be made that is not there yet.
+    pub async fn fresh_url(&self) -> String {
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) => format!("sqlite:{path}.fresh"),
+            None => {
+                let (name, query) = self.url.split_once('?').unwrap();
+                let mut server = sqlx::PgConnection::connect(&self.url).await.unwrap();
+                let fresh = format!("{}_fresh", name.rsplit('/').next().unwrap());
+                server.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {fresh}"))).await.unwrap();
+                format!("{name}_fresh?{query}")
+            }
+        }
     }
     /// Another process on the same store: another node.
     pub async fn open_another(&self) -> Store {
@@ -135,7 +145,10 @@ async fn database() -> (String, Pin<Box<dyn Future<Output = ()>>>) {
     let url = format!("{authority}/{name}?{query}");
     let drop_database = async move {
         let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
-        admin.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+        for name in [format!("{name}_fresh"), name] {
+            let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+            admin.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+        }
     };
     (url, Box::pin(drop_database))
 }

@@ -1,0 +1,125 @@
+//! One node, in this process: the same calls without a network, and another process beside it.
+
+use std::time::Duration;
+
+use tollgate_core::{Seq, Timestamp};
+use tollgate_store::{
+    StoreError,
+    changes::{ConfirmedBy, NodeReport, Renewal},
+    keys::KeyTransition,
+};
+
+use crate::support::*;
+
+contract_of_one_node! {
+    a_revoke_is_confirmed_as_soon_as_the_node_acknowledges,
+    a_second_node_is_refused_until_the_first_has_gone,
+    a_node_that_ends_is_waited_for_no_more,
+    another_process_may_write_and_the_node_sees_it,
+    only_the_owner_can_read_the_file,
+    a_file_that_is_no_store_is_refused,
+}
+
+fn report(applied: Seq) -> NodeReport {
+    NodeReport { applied, journal_bytes: 3, complete_until: Timestamp::from_millis(5_000) }
+}
+
+async fn a_revoke_is_confirmed_as_soon_as_the_node_acknowledges(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = store.seed().await.unwrap().account;
+    assert_eq!(store.usage_complete_until().await.unwrap(), fixture.world.now());
+    let lease = store.node_join(&named("n"), "0.1.0").await.unwrap();
+    assert!(!lease.renewable);
+    let key = make_key(&fixture, account, "k").await;
+    let committed = store.key_transition(&system(), account, key.id, KeyTransition::Revoke).await.unwrap();
+    assert_eq!(committed.members.len(), 1);
+    let mut confirmed = Box::pin(store.change_confirm(&committed));
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut confirmed).await.is_err());
+    let Renewal::Granted(grant) = store.lease_renew(&lease, &report(Seq(0))).await.unwrap() else { panic!("lost") };
+    assert_eq!((grant.head, grant.changes.len()), (committed.seq, usize::try_from(committed.seq.0).unwrap()));
+    store.change_acknowledge(&lease, committed.seq, &[(committed.seq, 4)]).await.unwrap();
+    let confirmation = confirmed.await.unwrap();
+    assert_eq!((confirmation.streams_cut, confirmation.nodes[0].by), (4, ConfirmedBy::Acknowledged));
+    let nodes = store.node_list().await.unwrap();
+    assert_eq!((nodes.len(), nodes[0].applied, nodes[0].journal_bytes), (1, committed.seq, 3));
+    assert_eq!(store.usage_complete_until().await.unwrap(), Timestamp::from_millis(5_000));
+
+    // Acknowledged by another task: the waiter wakes at once, no poll stands between.
+    let mut slowest = Duration::ZERO;
+    for at in 0..20 {
+        let key = make_key(&fixture, account, &format!("k{at}")).await;
+        let committed = store.key_transition(&system(), account, key.id, KeyTransition::Revoke).await.unwrap();
+        let (node, lease, seq) = (store.clone(), lease.clone(), committed.seq);
+        let acknowledged = tokio::spawn(async move {
+            node.change_acknowledge(&lease, seq, &[]).await.unwrap();
+            std::time::Instant::now()
+        });
+        store.change_confirm(&committed).await.unwrap();
+        slowest = slowest.max(acknowledged.await.unwrap().elapsed());
+    }
+    assert!(slowest < Duration::from_millis(20), "{slowest:?}");
+}
+
+async fn a_second_node_is_refused_until_the_first_has_gone(fixture: Fixture) {
+    let other = fixture.open_another().await;
+    let lease = fixture.store.node_join(&named("first"), "0.1.0").await.unwrap();
+    assert!(matches!(other.node_join(&named("second"), "0.1.0").await, Err(StoreError::State(_))));
+    let again = fixture.store.node_join(&named("first"), "0.1.0").await.unwrap();
+    assert_eq!((again.node, again.epoch), (lease.node, lease.epoch + 1));
+    assert!(matches!(fixture.store.lease_renew(&lease, &report(Seq(0))).await.unwrap(), Renewal::Lost));
+    fixture.store.lease_release(&again).await.unwrap();
+    let second = other.node_join(&named("second"), "0.1.0").await.unwrap();
+    assert_eq!(second.cluster, lease.cluster);
+}
+
+async fn a_node_that_ends_is_waited_for_no_more(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = store.seed().await.unwrap().account;
+    let lease = store.node_join(&named("n"), "0.1.0").await.unwrap();
+    let key = make_key(&fixture, account, "k").await;
+    let committed = store.key_transition(&system(), account, key.id, KeyTransition::Revoke).await.unwrap();
+    let mut confirmed = Box::pin(store.change_confirm(&committed));
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut confirmed).await.is_err());
+    store.lease_release(&lease).await.unwrap();
+    assert_eq!(confirmed.await.unwrap().nodes[0].by, ConfirmedBy::Released);
+}
+
+async fn another_process_may_write_and_the_node_sees_it(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = store.seed().await.unwrap().account;
+    store.node_join(&named("n"), "0.1.0").await.unwrap();
+    let head = store.keyring_base().await.unwrap().seq;
+    let other = fixture.open_another().await;
+    let committed = other.key_create(&system(), new_key(&fixture.world, account, "k")).await.unwrap();
+    assert!(other.change_confirm(&committed).await.unwrap().nodes.is_empty());
+    store.change_wait(head, Duration::from_secs(10)).await;
+    assert_eq!(store.changes_after(head, 10).await.unwrap().len(), 1);
+}
+
+async fn only_the_owner_can_read_the_file(fixture: Fixture) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fixture.store.seed().await.unwrap();
+    let path = fixture.url.strip_prefix("sqlite:").unwrap().to_owned();
+    for file in [path.clone(), format!("{path}-wal")] {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    fixture.store.close().await;
+    let wal = std::fs::metadata(format!("{path}-wal")).map_or(0, |wal| wal.len());
+    assert_eq!(wal, 0);
+}
+
+async fn a_file_that_is_no_store_is_refused(fixture: Fixture) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("other.db");
+    std::fs::write(&path, "this is no database, and longer than a header of sixteen bytes".repeat(40)).unwrap();
+    let opened =
+        tollgate_store::Store::open(options(&format!("sqlite:{}", path.display())), fixture.world.clone()).await;
+    assert!(opened.is_err());
+    let nowhere = directory.path().join("no/such/directory.db");
+    let opened =
+        tollgate_store::Store::open(options(&format!("sqlite:{}", nowhere.display())), fixture.world.clone()).await;
+    assert!(matches!(opened, Err(StoreError::Unavailable(_))));
+    let opened = tollgate_store::Store::open(options("mysql://nowhere"), fixture.world.clone()).await;
+    assert!(matches!(opened, Err(StoreError::State(_))));
+}
