@@ -61,6 +61,7 @@ pub trait UpstreamHealthSource: Send + Sync {
 
 /// An upstream's health on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = UpstreamHealth)]
 pub struct UpstreamHealthView {
     /// Whether requests are sent there.
     #[schema(example = true)]

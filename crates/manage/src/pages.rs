@@ -44,7 +44,18 @@ struct StartPage {
     operator: bool,
     account: Option<AccountPart>,
     accounts: Vec<(String, &'static str)>,
-    contact_url: Option<String>,
+    contact: Option<Contact>,
+}
+/// Where to ask for a plan; a link only where following it is harmless.
+struct Contact {
+    url: String,
+    is_link: bool,
+}
+impl Contact {
+    fn new(url: String) -> Self {
+        let is_link = ["https://", "http://", "mailto:"].iter().any(|scheme| url.starts_with(scheme));
+        Self { url, is_link }
+    }
 }
 struct AccountPart {
     handle: String,
@@ -253,7 +264,7 @@ async fn start_page(
         operator: principal.is_operator(),
         account,
         accounts: accounts.collect(),
-        contact_url: services.contact_url.clone(),
+        contact: services.contact_url.clone().map(Contact::new),
     })
 }
 
@@ -295,10 +306,10 @@ mod tests {
             operator: true,
             account: Some(part),
             accounts: vec![(HOSTILE.into(), "owner"), ("other".into(), "viewer")],
-            contact_url: Some("javascript:alert(1)\"><script>".into()),
+            contact: Some(Contact::new("javascript:alert(1)\"><script>".into())),
         };
         let empty =
-            StartPage { user: String::new(), operator: false, account: None, accounts: Vec::new(), contact_url: None };
+            StartPage { user: String::new(), operator: false, account: None, accounts: Vec::new(), contact: None };
         for html in [
             page.render().unwrap(),
             empty.render().unwrap(),
@@ -308,7 +319,7 @@ mod tests {
             MessagePage { title: HOSTILE, text: HOSTILE }.render().unwrap(),
         ] {
             assert!(!html.contains("<script"), "{html}");
-            assert!(!html.contains("style="), "{html}");
+            assert!(!html.contains("style=") && !html.contains("href=\"javascript"), "{html}");
             assert!(html.starts_with("<!doctype html>") && html.contains("<main>"), "{html}");
         }
     }

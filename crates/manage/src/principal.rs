@@ -102,6 +102,18 @@ impl Principal {
         }
         let bound = self.bound_to();
         let mut own = self.user.memberships.iter().filter(|membership| bound.is_none_or(|id| membership.account == id));
+        // An operator's token that is bound to an account which it is no member of: an owner there, and no more.
+        if let (Some(bound), true, None) = (bound, self.user.operator, own.clone().next()) {
+            let account =
+                services.store().account_get(&bound.to_string()).await.map_err(ServiceError::of(Noun::Account))?;
+            let is_meant =
+                named.is_none_or(|named| account.handle.as_str() == named || account.id.to_string() == named);
+            return if is_meant {
+                Ok(Access { account, role: Role::Owner, user: self.user.id })
+            } else {
+                Err(ServiceError::NotFound(Noun::Account))
+            };
+        }
         let membership = match named {
             None => own.next().ok_or(ServiceError::Forbidden("this user belongs to no account"))?,
             Some(named) => own

@@ -14,6 +14,7 @@ use crate::{
 
 /// Who pays and who is billed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Account)]
 struct AccountView {
     #[schema(value_type = String, example = "acct_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     id: Id<Account>,
@@ -43,6 +44,7 @@ struct AccountView {
 /// Whether an account's keys work.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = Standing)]
 pub(super) enum StandingWord {
     /// On a running paid plan.
     Good,

@@ -18,6 +18,7 @@ use crate::{
 
 /// One line of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditLine)]
 struct AuditView {
     #[schema(value_type = String, example = "aud_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     id: Id<AuditEntry>,

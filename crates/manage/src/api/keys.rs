@@ -19,6 +19,7 @@ use crate::{
 
 /// An API key. Its text is shown once, when it is made or rotated, and is not kept.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Key)]
 pub(super) struct KeyView {
     /// Its id for ever.
     #[schema(value_type = String, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
@@ -85,7 +86,7 @@ struct KeyLeak {
 }
 
 /// A key with its text, this once.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 struct KeyCreated {
     /// The key's text. Keep it now: it is not kept here and cannot be shown again.
     #[schema(example = "tg_<id>_<secret and checksum>")]

@@ -14,6 +14,7 @@ use crate::{
 
 /// A model of the catalogue.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Model)]
 pub(super) struct ModelView {
     #[schema(value_type = String, example = "model_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     id: Id<Model>,
@@ -43,6 +44,7 @@ pub(super) struct ModelView {
 
 /// An upstream that serves a model.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServedBy)]
 struct ServedByView {
     /// The upstream's name.
     #[schema(example = "gpu-a")]

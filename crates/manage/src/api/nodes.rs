@@ -10,6 +10,7 @@ use crate::{principal::Principal, services::Services};
 
 /// A running process.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Node)]
 struct NodeOut {
     #[schema(value_type = String, example = "node_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     id: Id<Node>,

@@ -15,6 +15,7 @@ use crate::{
 
 /// What accounts subscribe to.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Plan)]
 struct PlanView {
     #[schema(value_type = String, example = "plan_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     id: Id<Plan>,

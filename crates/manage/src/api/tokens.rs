@@ -14,6 +14,7 @@ use crate::{
 
 /// An access token, without its text.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Token)]
 struct TokenView {
     #[schema(value_type = String, example = "tok_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     id: Id<AccessToken>,
@@ -34,7 +35,7 @@ struct TokenView {
 }
 
 /// An access token with its text, this once.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 struct TokenCreated {
     /// The token's text. Keep it now: it is not kept here and cannot be shown again.
     #[schema(example = "tga_<id>_<secret and checksum>")]

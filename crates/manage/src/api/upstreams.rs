@@ -18,6 +18,7 @@ use crate::{
 
 /// A server that serves models.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Upstream)]
 struct UpstreamView {
     #[schema(value_type = String, example = "up_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     id: Id<Upstream>,

@@ -25,6 +25,7 @@ use crate::{
 
 /// Sums of attempts in one bucket of time and one group.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageRow)]
 struct UsageOut {
     /// The bucket's beginning.
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T00:00:00Z")]
@@ -82,6 +83,7 @@ struct UsageOut {
 
 /// How surely the row is known: each class's part of the attempts, 0 to 1, together 1.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageShares)]
 struct Shares {
     /// The upstream's own final figures.
     #[schema(example = 0.98)]
@@ -122,6 +124,7 @@ struct UsageReport {
 
 /// Times of one model.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LatencyRow)]
 struct LatencyOut {
     #[schema(example = "qwen3-32b")]
     model: String,

@@ -14,6 +14,7 @@ use crate::{
 
 /// A person or a program that manages.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
 struct UserView {
     #[schema(value_type = String, example = "user_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     id: Id<User>,
@@ -37,6 +38,7 @@ struct UserView {
 
 /// A user's part in an account.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Membership)]
 struct MembershipView {
     /// The account's handle.
     #[schema(example = "acme")]
@@ -49,7 +51,8 @@ struct MembershipView {
 }
 
 /// A one-time sign-in link.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignInLink)]
 struct LinkView {
     /// Where it leads. Whoever opens it first is signed in as that user.
     #[schema(example = "https://ai.example.com/sign-in/<token>")]

@@ -221,10 +221,7 @@ impl Services {
             (Some(keys), Some(models)) => {
                 let query = UsageQuery { account, from, to, bucket, group_by: group_by.clone(), keys, models, zone };
                 store.usage_report(&query).await.map_err(|error| match error {
-                    StoreError::State(_) => ServiceError::invalid(
-                        "group_by",
-                        "the report has more than 100000 rows: ask for less by from, to, bucket, key or model",
-                    ),
+                    StoreError::State(why) => ServiceError::invalid("", why),
                     error => error.into(),
                 })?
             }

@@ -117,6 +117,12 @@ async fn an_operator_names_accounts_and_a_bound_token_of_it_does_not() {
     house.get(&format!("keys/{id}")).await.expect(200);
     house.get(&format!("keys/{id}?account=default")).await.refused(404, "not_found");
     house.get("keys?account=nowhere").await.refused(404, "not_found");
+    // It is no member of acme, and an owner there by this token.
+    let bound = house.post("tokens", json!({"name": "t", "account": "acme"})).await.expect(201).json();
+    let bound = bound["token"].as_str().unwrap();
+    assert_eq!(house.call(bound, "GET", "keys", None).await.expect(200).json()["data"].as_array().unwrap().len(), 2);
+    house.call(bound, "GET", "keys?account=default", None).await.refused(404, "not_found");
+    house.call(bound, "GET", "accounts", None).await.refused(403, "forbidden");
     let bound = house.post("tokens", json!({"name": "t", "account": "default"})).await.expect(201).json();
     let bound = bound["token"].as_str().unwrap();
     assert_eq!(house.call(bound, "GET", "me", None).await.json()["operator"], false);

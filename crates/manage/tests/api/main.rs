@@ -1,5 +1,7 @@
 //! The management plane as its callers meet it: the router, a real store in a directory of its own, no network.
 
+#![cfg(test)]
+
 mod access;
 mod catalog;
 mod house;
