@@ -1,0 +1,210 @@
+//! `tollgate usage`: the report of the usage page.
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::{
+    api::{Api, Call},
+    failure::Failure,
+    keys::AccountArgument,
+    screen::Entry,
+    words,
+};
+
+#[derive(Debug, Args)]
+pub struct UsageArguments {
+    /// From when: 2030-01-31, 2030-01-31T12:00:00Z, or -7d for seven days ago [default: -30d]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    from: Option<String>,
+    /// Until when; a date counts to its end [default: now]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    to: Option<String>,
+    /// What the rows are: any of key, model, account, and one of minute, hour, day, month
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "key,model")]
+    by: Vec<By>,
+    /// Only this key, by id
+    #[arg(long)]
+    key: Option<String>,
+    /// Only this model
+    #[arg(long)]
+    model: Option<String>,
+    /// The zone of days and months, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// How it is written
+    #[arg(long, default_value = "table")]
+    format: Format,
+    #[command(flatten)]
+    account: AccountArgument,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Account,
+    Key,
+    Model,
+    Minute,
+    Hour,
+    Day,
+    Month,
+}
+
+impl By {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Key => "key",
+            Self::Model => "model",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+    const fn is_time(self) -> bool {
+        matches!(self, Self::Minute | Self::Hour | Self::Day | Self::Month)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+pub fn run(arguments: &UsageArguments, api: &Api) -> Result<(), Failure> {
+    let mut times = arguments.by.iter().filter(|by| by.is_time());
+    let time = times.next().copied();
+    if times.next().is_some() {
+        return Err(Failure::Usage("--by takes one of minute, hour, day and month".to_owned()));
+    }
+    let groups: Vec<&str> = arguments.by.iter().filter(|by| !by.is_time()).map(|by| by.word()).collect();
+    let format = if api.screen.json() { Format::Json } else { arguments.format };
+    let call = Call::default()
+        .query("from", arguments.from.as_ref())
+        .query("to", arguments.to.as_ref())
+        .query("bucket", Some(time.map_or("total", By::word)))
+        .query("group_by", (!groups.is_empty()).then(|| groups.join(",")))
+        .query("key", arguments.key.as_ref())
+        .query("model", arguments.model.as_ref())
+        .query("tz", arguments.tz.as_ref())
+        .query("account", arguments.account.account.as_ref())
+        .accept(if format == Format::Csv { "text/csv" } else { "application/json" });
+    let answer = api.get("usage", call)?;
+    match format {
+        Format::Csv => api.screen.print(&answer.text),
+        Format::Json => api.screen.print_json(&answer.json()?),
+        Format::Table => table(arguments, time, &answer.json()?, api),
+    }
+}
+
+fn table(arguments: &UsageArguments, time: Option<By>, report: &Value, api: &Api) -> Result<(), Failure> {
+    let rows = report.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut columns: Vec<&str> = Vec::new();
+    for by in &arguments.by {
+        columns.push(match by {
+            By::Account => "ACCOUNT",
+            By::Key => "KEY",
+            By::Model => "MODEL",
+            By::Minute => "MINUTE",
+            By::Hour => "HOUR",
+            By::Day => "DAY",
+            By::Month => "MONTH",
+        });
+    }
+    columns.extend([">REQUESTS", ">FAILED", ">INPUT", ">OUTPUT", ">TOTAL", ">COST"]);
+    let line = |row: &Value| -> Vec<Entry> {
+        let mut cells: Vec<Entry> = arguments.by.iter().map(|by| group(*by, time, row).into()).collect();
+        cells.extend(["requests", "failed", "input_tokens", "output_tokens", "total_tokens"].map(|field| {
+            let tone = match (field, row.get(field).and_then(Value::as_u64)) {
+                ("failed", Some(1..)) => super::screen::Tone::Care,
+                _ => super::screen::Tone::Plain,
+            };
+            Entry::toned(words::number(row, field), tone)
+        }));
+        cells.push(cost(row).into());
+        cells
+    };
+    let mut lines: Vec<Vec<Entry>> = rows.iter().map(line).collect();
+    if lines.len() > 1 && !arguments.by.is_empty() {
+        lines.push(total(arguments.by.len(), rows));
+    }
+    api.screen.table(&columns, lines, "Nothing was used in this time.")?;
+    let complete = words::time(report, "complete_until");
+    if !complete.is_empty() {
+        api.screen.say(&format!("Complete until {complete}."));
+    }
+    Ok(())
+}
+
+fn group(by: By, time: Option<By>, row: &Value) -> String {
+    match by {
+        By::Account => words::text(row, "account").to_owned(),
+        By::Key => match (words::text(row, "key_name"), words::text(row, "key_hint")) {
+            ("", hint) => hint.to_owned(),
+            (name, _) => name.to_owned(),
+        },
+        By::Model => words::text(row, "model").to_owned(),
+        _ => {
+            // The beginning of the bucket, as long as it says something: in the report's own zone.
+            let length = match time {
+                Some(By::Month) => 7,
+                Some(By::Day) => 10,
+                _ => 16,
+            };
+            let start = words::text(row, "start");
+            start.get(..length).unwrap_or(start).replace('T', " ")
+        }
+    }
+}
+
+/// A decimal text, shown as it came: it is exact.
+fn cost(row: &Value) -> String {
+    words::text(row, "cost").to_owned()
+}
+
+fn total(groups: usize, rows: &[Value]) -> Vec<Entry> {
+    let sum = |field: &str| {
+        let numbers = rows.iter().filter_map(|row| row.get(field)?.as_u64());
+        words::grouped(&numbers.fold(0u64, u64::saturating_add).to_string())
+    };
+    let mut cells: Vec<Entry> = vec!["total".into()];
+    cells.extend((1..groups).map(|_| Entry::from("")));
+    cells.extend(
+        ["requests", "failed", "input_tokens", "output_tokens", "total_tokens"].map(|field| Entry::from(sum(field))),
+    );
+    cells.push(total_cost(rows).into());
+    cells
+}
+
+/// The sum of decimal costs, exact; empty where one is no decimal.
+fn total_cost(rows: &[Value]) -> String {
+    let mut nanos = 0u128;
+    for row in rows {
+        let Ok(price) = cost(row).parse::<tollgate_core::money::Price>() else { return String::new() };
+        nanos += u128::from(price.nanos());
+    }
+    u64::try_from(nanos).map(|nanos| tollgate_core::money::Price::from_nanos(nanos).to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sums_are_exact() {
+        let row = |cost: &str| json!({ "requests": 1, "cost": cost });
+        assert_eq!(total_cost(&[row("0.10"), row("0.20"), row("0.000000001")]), "0.300000001");
+        assert_eq!(total_cost(&[row("0.10"), row("?")]), "");
+    }
+
+    #[test]
+    fn a_bucket_is_named_as_far_as_it_says_something() {
+        let row = json!({ "start": "2030-01-31T12:00:00Z" });
+        assert_eq!(group(By::Day, Some(By::Day), &row), "2030-01-31");
+        assert_eq!(group(By::Hour, Some(By::Hour), &row), "2030-01-31 12:00");
+        assert_eq!(group(By::Month, Some(By::Month), &row), "2030-01");
+    }
+}

@@ -1,0 +1,174 @@
+//! What the settings take, refuse, and say about it.
+
+use super::*;
+
+fn load(text: &str, environment: Environment) -> Result<Settings, SettingsError> {
+    Settings::from_parts(Some("/etc/tollgate/tollgate.toml".into()), text, &Arguments::default(), &environment)
+}
+fn refusal(text: &str) -> String {
+    load(text, Environment::default()).unwrap_err().to_string()
+}
+fn refusal_of_variable(name: &str, value: &str) -> String {
+    load("", Environment::from([(name, value)])).unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_complete_and_valid() {
+    let settings = load("", Environment::default()).unwrap();
+    assert_eq!(settings.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(settings.store_url.expose(), "sqlite:/etc/tollgate/tollgate-data/tollgate.db");
+    assert_eq!(settings.journal, Path::new("/etc/tollgate/tollgate-data/journal"));
+    assert_eq!(settings.lease, Duration::from_secs(10));
+    assert_eq!(settings.limits.body_size, 20 << 20);
+    assert!(matches!(&settings.master_key, MasterKeySetting::MissingFile(path)
+        if path == Path::new("/etc/tollgate/tollgate-data/master.key")));
+}
+
+#[test]
+fn an_unknown_setting_is_refused_with_its_line_and_the_nearest_name() {
+    for (text, message) in [
+        (
+            "\n[listen]\nadress = \"x\"",
+            "tollgate.toml:3: there is no setting listen.adress; did you mean listen.address?",
+        ),
+        ("[liste]\naddress = \"x\"", "tollgate.toml:1: there is no setting liste; did you mean listen?"),
+        (
+            "[[models]]\nname = \"m\"\nkind = \"chat\"\nserved-by = []",
+            "tollgate.toml:4: there is no setting models[1].served-by; did you mean models[1].served_by?",
+        ),
+        (
+            "[[models]]\nname = \"m\"\nkind = \"chat\"\nprice = { input_per_milion = \"1\" }",
+            "tollgate.toml:4: there is no setting models[1].price.input_per_milion; \
+             did you mean models[1].price.input_per_million?",
+        ),
+        (
+            "[fleet]\nzzzzzzzz = 1",
+            "tollgate.toml:2: there is no setting fleet.zzzzzzzz; \
+             tollgate.default.toml lists all settings (`tollgate config --defaults`)",
+        ),
+    ] {
+        assert_eq!(refusal(text), format!("/etc/tollgate/{message}"));
+    }
+}
+
+#[test]
+fn a_value_of_another_type_is_refused_with_its_line() {
+    for (text, message) in [
+        ("[listen]\naddress = 8080", ":2: listen.address must be a text, not a whole number"),
+        ("\nlisten = \"x\"", ":2: listen must be a table, not a text"),
+        ("[store]\nconnections = \"8\"", ":2: store.connections must be a whole number, not a text"),
+        ("[store]\nconnections = 0", ":2: store.connections: must be 1 to 1000, not 0"),
+        (
+            "[store]\nconnections = 1.5",
+            ":2: this value must be a text, a whole number, true, false, a list or a table, not a number with a fraction",
+        ),
+        (
+            "[fleet]\nlease = \"10\"",
+            ":2: fleet.lease: must be a number and ms, s, m, h or d, such as \"10s\", not \"10\"",
+        ),
+        ("[fleet]\nlease = \"1s\"", ":2: fleet.lease: must be 2s to 3600s, not 1s"),
+        (
+            "[listen]\naddress = \"here\"",
+            ":2: listen.address: must be an IP address and a port, such as \"127.0.0.1:8080\", not \"here\"",
+        ),
+        (
+            "[keys]\nmaster_key = 5",
+            ":2: keys.master_key must be a text, { file = \"…\" } or { env = \"…\" }, not a whole number",
+        ),
+        ("[keys]\nprefix = \"T\"", ":2: keys.prefix: a key prefix has 2 to 12 of a-z and 0-9"),
+        ("upstreams = [1]", ":1: upstreams[1] must be a table, not a whole number"),
+        ("[[upstreams]]\nname = \"a\"", ":1: upstreams[1].base_url is missing"),
+        (
+            "[[models]]\nname = \"m\"\nkind = \"chat\"\nprice = { input_per_million = 5 }",
+            ":4: models[1].price.input_per_million must be a text, not a whole number",
+        ),
+    ] {
+        assert_eq!(refusal(text), format!("/etc/tollgate/tollgate.toml{message}"));
+    }
+    assert!(refusal("[listen\n").starts_with("/etc/tollgate/tollgate.toml:1: "));
+}
+
+#[test]
+fn the_environment_sets_every_type_and_wins_over_the_file() {
+    let environment = Environment::from([
+        ("TOLLGATE__LISTEN__ADDRESS", "0.0.0.0:1234"),
+        ("TOLLGATE__STORE__CONNECTIONS", "3"),
+        ("TOLLGATE__KEYS__MASTER_KEY", &"ab".repeat(32)),
+        ("TOLLGATE__UPSTREAMS", "[{ name = \"a\", base_url = \"http://x/v1\", credential = { env = \"A_KEY\" } }]"),
+        ("A_KEY", "secret-a"),
+        ("TOLLGATE_URL", "http://not.a.setting"),
+    ]);
+    let settings = load("[listen]\naddress = \"127.0.0.1:1\"", environment).unwrap();
+    assert_eq!(settings.listen, "0.0.0.0:1234".parse().unwrap());
+    assert_eq!(settings.store_connections, 3);
+    assert!(matches!(&settings.master_key, MasterKeySetting::Present(key) if key.expose() == &[0xab; 32]));
+    assert_eq!(settings.upstreams[0].credential.as_ref().unwrap().expose(), "secret-a");
+    let by_file = load("", Environment::from([("TOLLGATE__KEYS__MASTER_KEY__FILE", "/run/k")])).unwrap();
+    assert!(matches!(&by_file.master_key, MasterKeySetting::MissingFile(path) if path == Path::new("/run/k")));
+}
+
+#[test]
+fn a_mistyped_variable_stops_the_start() {
+    assert_eq!(
+        refusal_of_variable("TOLLGATE__LISTEN__ADRESS", "x"),
+        "environment variable TOLLGATE__LISTEN__ADRESS: there is no setting listen.adress; did you mean listen.address?"
+    );
+    assert_eq!(
+        refusal_of_variable("TOLLGATE__STORE__CONNECTIONS", "many"),
+        "environment variable TOLLGATE__STORE__CONNECTIONS: store.connections must be a whole number, not a text"
+    );
+    for (name, value) in [
+        ("TOLLGATE__", "x"),
+        ("TOLLGATE__LISTEN", "x"),
+        ("TOLLGATE__LISTEN__ADDRESS__X", "x"),
+        ("TOLLGATE__KEYS__MASTER_KEY__FILE__X", "x"),
+        ("TOLLGATE__STORE__CONNECTIONS", "1\nx = 2"),
+    ] {
+        let message = refusal_of_variable(name, value);
+        assert!(message.starts_with(&format!("environment variable {name}: ")), "{message}");
+    }
+}
+
+#[test]
+fn secrets_come_from_texts_files_and_variables_and_are_never_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("gpu.key"), "from-file\n").unwrap();
+    let text = "[store]\nurl = \"postgres://app:hunter2@db/x?sslpassword=hunter3\"\n\
+        [keys]\nmaster_key = \"1111111111111111111111111111111111111111111111111111111111111111\"\n\
+        [[upstreams]]\nname = \"a\"\nbase_url = \"http://a/v1\"\ncredential = \"from-text\"\n\
+        [[upstreams]]\nname = \"b\"\nbase_url = \"http://b/v1\"\ncredential = { file = \"gpu.key\" }\n";
+    let file = directory.path().join("tollgate.toml");
+    let settings = Settings::from_parts(Some(file), text, &Arguments::default(), &Environment::default()).unwrap();
+    let credentials: Vec<_> =
+        settings.upstreams.iter().map(|upstream| upstream.credential.as_ref().unwrap().expose()).collect();
+    assert_eq!(credentials, ["from-text", "from-file"]);
+    let shown = format!("{}{settings:?}", settings.show());
+    for secret in ["hunter2", "hunter3", "1111", "from-text", "from-file"] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    assert!(settings.show().contains("url = \"postgres://app:***@db/x?sslpassword=***\""), "{shown}");
+    assert!(settings.show().contains("credential = { file = \"gpu.key\" }"), "{shown}");
+}
+
+#[test]
+fn a_credential_that_is_named_but_not_there_stops_the_start() {
+    assert_eq!(
+        refusal("[[upstreams]]\nname = \"a\"\nbase_url = \"http://a\"\ncredential = { env = \"NOT_SET\" }"),
+        "/etc/tollgate/tollgate.toml:4: upstreams[1].credential: variable NOT_SET is not there or empty"
+    );
+}
+
+#[test]
+fn what_is_shown_reads_back_as_the_same_settings() {
+    let text = "[log]\nlevel = \"warn\"\n[[models]]\nname = \"m\"\nkind = \"chat\"\n\
+        served_by = [{ upstream = \"a\", weight = 2 }]\nprice = { currency = \"EUR\", input_per_million = \"0.5\" }\n";
+    let shown = load(text, Environment::default()).unwrap().show();
+    assert!(
+        shown.contains("level = \"warn\"                               # /etc/tollgate/tollgate.toml:2"),
+        "{shown}"
+    );
+    let again = load(&shown, Environment::default()).unwrap();
+    assert_eq!(again.models[0].price.currency.as_str(), "EUR");
+    assert_eq!(again.models[0].served_by, [("a".parse().unwrap(), "m".parse().unwrap(), 2)]);
+    assert_eq!(again.log_level, "warn");
+}
