@@ -11,15 +11,17 @@ use std::{
     },
 };
 
-use http::{HeaderValue, Uri};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Uri, header::AUTHORIZATION};
 use tollgate_core::{
     Model, No, Route,
-    catalog::{Upstream, UpstreamAuth},
+    catalog::{Engine, Upstream, UpstreamAuth},
     money::PriceList,
     name::ModelName,
 };
 
 use crate::{
+    credential::X_API_KEY,
     metrics::{Metrics, ModelMetrics, UpstreamMetrics},
     upstream::Health,
 };
@@ -55,8 +57,8 @@ pub(crate) struct UpstreamEntry {
     pub health: Health,
     pub metrics: UpstreamMetrics,
     pub host: HeaderValue,
-    /// `authorization`; sensitive.
-    pub authorization: Option<HeaderValue>,
+    /// Its credential in the header where it expects it; sensitive.
+    pub credential: Option<(HeaderName, HeaderValue)>,
     /// The targets of requests, in the order of [`Route::ALL`], then of the health check.
     targets: [Uri; Route::ALL.len() + 1],
 }
@@ -72,11 +74,14 @@ impl UpstreamEntry {
     pub fn new(auth: UpstreamAuth, metrics: UpstreamMetrics) -> Result<Self, UnusableUpstream> {
         let base = &auth.upstream.base_url;
         let target = |path: &str| format!("{}/{path}", base.path()).parse::<Uri>().map_err(|_| UnusableUpstream);
-        let authorization = auth.credential.as_ref().map(|credential| {
-            let mut value =
-                HeaderValue::from_str(&format!("Bearer {}", credential.expose())).map_err(|_| UnusableUpstream)?;
+        let credential = auth.credential.as_ref().map(|credential| {
+            let (name, text) = match auth.upstream.engine {
+                Engine::Anthropic => (X_API_KEY, credential.expose().to_owned()),
+                _ => (AUTHORIZATION, format!("Bearer {}", credential.expose())),
+            };
+            let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| UnusableUpstream)?;
             value.set_sensitive(true);
-            Ok(value)
+            Ok((name, value))
         });
         let [chat, completions, embeddings] = Route::ALL.map(|route| target(route.path()));
         Ok(Self {
@@ -84,7 +89,7 @@ impl UpstreamEntry {
             health: Health::new(),
             metrics,
             host: HeaderValue::from_str(base.authority()).map_err(|_| UnusableUpstream)?,
-            authorization: authorization.transpose()?,
+            credential: credential.transpose()?,
             targets: [chat?, completions?, embeddings?, target("models")?],
             upstream: auth.upstream,
         })

@@ -28,8 +28,12 @@ pub(crate) struct ClientConnection {
     write_blocked: Cell<bool>,
     discard: Cell<bool>,
     writer: RefCell<Option<Waker>>,
+    closing: Cell<bool>,
+    reader: RefCell<Option<Waker>>,
     /// Of a request whose answer is complete, until its last byte is with the kernel.
     trailing: RefCell<Option<Registration>>,
+    /// What the request being served waits with.
+    watch: RefCell<Watch>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,7 +55,10 @@ impl ClientConnection {
             write_blocked: Cell::new(false),
             discard: Cell::new(false),
             writer: RefCell::new(None),
+            closing: Cell::new(false),
+            reader: RefCell::new(None),
             trailing: RefCell::new(None),
+            watch: RefCell::default(),
         })
     }
     #[cfg(test)]
@@ -77,6 +84,23 @@ impl ClientConnection {
             }
         }
     }
+    /// As if the client had closed, as soon as no request is being served.
+    pub fn close_when_idle(&self) {
+        self.closing.set(true);
+        if let Some(reader) = self.reader.borrow_mut().take() {
+            reader.wake();
+        }
+    }
+    fn wait_idle(&self, context: &Context<'_>) {
+        let mut reader = self.reader.borrow_mut();
+        if !reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
+            *reader = Some(context.waker().clone());
+        }
+    }
+    /// Whether `deadline` has passed; if not, the task that serves this connection is woken when it has.
+    pub fn deadline_passed(&self, deadline: Instant, context: &mut Context<'_>) -> bool {
+        self.watch.borrow_mut().has_passed(deadline, context)
+    }
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match self.phase.get() {
             Phase::Fresh(since) => Some(since + limits.first_byte_timeout),
@@ -95,16 +119,10 @@ pub(crate) struct ClientStream {
     read_watch: Watch,
     write_watch: Watch,
     blocked_since: Option<Instant>,
-    on_close: Box<dyn Fn()>,
 }
 
 impl ClientStream {
-    pub fn new(
-        stream: TcpStream,
-        connection: Rc<ClientConnection>,
-        limits: Rc<Limits>,
-        on_close: impl Fn() + 'static,
-    ) -> Self {
+    pub fn new(stream: TcpStream, connection: Rc<ClientConnection>, limits: Rc<Limits>) -> Self {
         Self {
             stream,
             connection,
@@ -112,7 +130,6 @@ impl ClientStream {
             read_watch: Watch::default(),
             write_watch: Watch::default(),
             blocked_since: None,
-            on_close: Box::new(on_close),
         }
     }
 
@@ -136,21 +153,22 @@ impl ClientStream {
     }
 }
 
-impl Drop for ClientStream {
-    fn drop(&mut self) {
-        (self.on_close)();
-    }
-}
-
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let read = Pin::new(&mut this.stream).poll_read(context, into);
+        let is_idle = matches!(this.connection.phase.get(), Phase::Fresh(_) | Phase::Idle(_));
         if read.is_ready() {
-            if matches!(this.connection.phase.get(), Phase::Fresh(_) | Phase::Idle(_)) {
+            if is_idle {
                 this.connection.phase.set(Phase::Head(Instant::now()));
             }
             return read;
+        }
+        if is_idle {
+            if this.connection.closing.get() {
+                return Poll::Ready(Ok(()));
+            }
+            this.connection.wait_idle(context);
         }
         match this.connection.deadline(&this.limits) {
             // As if the client had closed: there is nobody to say more to.

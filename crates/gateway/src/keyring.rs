@@ -13,7 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tollgate_core::{
     Account, Key, KeyStatus, Model, No, Timestamp,
-    account::{AccountAuth, PaidUntil, Standing},
+    account::{AccountAuth, PaidUntil},
     key::{KeyAuth, KeyState},
     secret::{KeyHash, PublicId},
 };
@@ -119,10 +119,6 @@ impl Keyring {
     /// An account.
     pub fn account(&self, no: No<Account>) -> Option<AccountAuth> {
         read(&self.accounts).get(&no).copied()
-    }
-    /// An account's standing at `now`; one that is not there has no plan.
-    pub fn standing(&self, no: No<Account>, now: Timestamp) -> Standing {
-        self.account(no).map_or(Standing::PlanRequired, |account| account.standing(now))
     }
     /// Models and upstreams.
     pub fn catalogue(&self) -> arc_swap::Guard<Arc<Catalogue>> {

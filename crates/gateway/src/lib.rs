@@ -21,19 +21,30 @@
 //! nothing that locks but the keyring; a control thread follows the change log, ships the journal and checks upstreams;
 //! management runs on the caller's runtime.
 
+mod access_log;
+mod attempt;
 mod catalogue;
 mod client;
 mod credential;
+mod flow;
+mod follower;
 mod gateway;
+mod health_check;
 mod in_flight;
 pub mod journal;
 mod keyring;
 mod lease;
 mod management;
 mod metrics;
+mod node;
 mod options;
+mod receive;
+mod reply;
 mod route;
+mod settle;
+mod sink;
 mod upstream;
+mod worker;
 
 pub use gateway::{Gateway, GatewayError, ReadyState};
 pub use management::{BodyError, Management, ManagementBody, ManagementFuture, serve_management};

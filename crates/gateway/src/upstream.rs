@@ -119,12 +119,7 @@ pub(crate) fn now_ms() -> u64 {
 /// Picks an upstream by weight among those that are enabled, healthy and not `tried`. One of weight 0 is picked only
 /// where there is no other. `random` is any number.
 pub(crate) fn choose<'a>(served_by: &'a [Serving], tried: &[u64], now_ms: u64, random: u64) -> Option<&'a Serving> {
-    let fits = |serving: &&Serving| {
-        let entry: &UpstreamEntry = &serving.upstream;
-        entry.upstream.enabled
-            && !tried.contains(&entry.revision)
-            && entry.health.availability(now_ms) != Availability::Ejected
-    };
+    let fits = |serving: &&Serving| may_be_asked(serving, tried, now_ms);
     let sum: u64 = served_by.iter().filter(fits).map(|serving| u64::from(serving.weight)).sum();
     let mut candidates = served_by.iter().filter(fits);
     let chosen = if sum == 0 {
@@ -146,6 +141,18 @@ pub(crate) fn choose<'a>(served_by: &'a [Serving], tried: &[u64], now_ms: u64, r
         health.probing.store(true, Ordering::Relaxed);
     }
     Some(chosen)
+}
+
+/// Whether [`choose`] would find one.
+pub(crate) fn has_another(served_by: &[Serving], tried: &[u64], now_ms: u64) -> bool {
+    served_by.iter().any(|serving| may_be_asked(serving, tried, now_ms))
+}
+
+fn may_be_asked(serving: &Serving, tried: &[u64], now_ms: u64) -> bool {
+    let entry: &UpstreamEntry = &serving.upstream;
+    entry.upstream.enabled
+        && !tried.contains(&entry.revision)
+        && entry.health.availability(now_ms) != Availability::Ejected
 }
 
 /// The health of all of them, for operators.

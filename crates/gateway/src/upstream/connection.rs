@@ -148,6 +148,11 @@ impl Exchange {
         self.connection.reused
     }
 
+    /// Whether the answer has been read wholly.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
     /// The head of the answer. Not to be polled again once it has come.
     pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<response::Parts, ExchangeError>> {
         let before = self.head_if_there(context);

@@ -1,0 +1,245 @@
+//! A request, from its first byte to its last.
+//!
+//! [`infer`] reads as the sentence: *receive → authenticate → authorise → admit → forward → meter*; each step returns the
+//! only value that the next accepts, and only its own function can make that value. *Record* is inside the last two:
+//! see [`crate::attempt`].
+
+mod forward;
+mod own;
+
+use std::{net::SocketAddr, panic::AssertUnwindSafe, rc::Rc, sync::Arc};
+
+use futures_util::FutureExt;
+use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_ENCODING};
+use hyper::body::Incoming;
+use tollgate_core::{
+    Id, Route,
+    secret::{KeyHash, Presented, PublicId},
+    usage,
+};
+use tollgate_wire::{ErrorBody, ErrorCode, Peeked, peek};
+
+use crate::{
+    access_log::LogLine,
+    attempt::{Job, Running},
+    catalogue::ModelEntry,
+    client::ClientConnection,
+    credential::credential,
+    in_flight::{KeyGrant, Registration, Ticket, permit},
+    management::BridgeRefusal,
+    node::Budget,
+    receive::body_read,
+    reply::{self, Answer, Refusal, X_REQUEST_ID},
+    route::{Target, route},
+    worker::Worker,
+};
+
+/// What every step of a request needs.
+struct Context {
+    worker: Rc<Worker>,
+    client: Rc<ClientConnection>,
+    peer: SocketAddr,
+    request: Id<usage::Request>,
+    log: Rc<LogLine>,
+}
+
+/// Answers a request, whatever it is.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    client: Rc<ClientConnection>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Answer> {
+    client.request_begins();
+    let id = worker.new_id();
+    let label = route(request.method(), request.uri().path()).label();
+    let log = LogLine::new(id, &worker.node, label, peer.ip(), request.headers().get(X_REQUEST_ID));
+    let context = Context { worker, client, peer, request: id, log };
+    let answered = AssertUnwindSafe(dispatch(&context, request)).catch_unwind().await;
+    let response = match answered {
+        Ok(Ok(response)) => response,
+        Ok(Err(refusal)) => context.refuse(refusal),
+        Err(_panic) => {
+            context.worker.node.metrics.panics.inc();
+            context.refuse(Refusal::from(ErrorCode::InternalError).closing())
+        }
+    };
+    context.log.status.set(response.status().as_u16());
+    response
+}
+
+impl Context {
+    fn refuse(&self, refusal: Refusal) -> Response<Answer> {
+        self.log.failed(refusal.body.code());
+        let is_draining = self.worker.node.draining.load(std::sync::atomic::Ordering::Relaxed);
+        let refusal = if is_draining { refusal.closing() } else { refusal };
+        refusal.into_response(self.request, &self.client)
+    }
+}
+
+async fn dispatch(context: &Context, request: Request<Incoming>) -> Result<Response<Answer>, Refusal> {
+    let limits = &context.worker.node.options.limits;
+    if request.uri().path_and_query().map_or(0, |target| target.as_str().len()) > limits.uri_bytes {
+        let body = ErrorBody::from(ErrorCode::InvalidHeader).with_message("The request's URI is too long.");
+        return Err(Refusal::from(body).with_status(StatusCode::URI_TOO_LONG).closing());
+    }
+    let path = request.uri().path().to_owned();
+    match route(request.method(), &path) {
+        Target::Infer(route) => infer(context, route, request).await,
+        Target::ModelList => own::model_list(context, &authenticate(context, request.headers())?),
+        Target::ModelOne(model) => own::model_one(context, &authenticate(context, request.headers())?, model),
+        Target::KeyOwn => own::key(context, authenticate(context, request.headers())?).await,
+        Target::NotServed => {
+            authenticate(context, request.headers())?;
+            let body = ErrorBody::from(ErrorCode::UnknownUrl)
+                .with_message("This endpoint is not served by this version. GET /v1/models lists what can be called.");
+            Err(body.into())
+        }
+        Target::WrongMethod(allow) => Err(Refusal::from(ErrorCode::MethodNotAllowed).with_allow(allow)),
+        Target::Live => Ok(own::live(context)),
+        Target::Ready => Ok(own::ready(context)),
+        Target::Unknown => Err(ErrorCode::UnknownUrl.into()),
+        Target::Management => manage(context, request).await,
+    }
+}
+
+async fn infer(context: &Context, route: Route, request: Request<Incoming>) -> Result<Response<Answer>, Refusal> {
+    let (head, body) = request.into_parts();
+    let caller = authenticate(context, &head.headers)?;
+    let received = receive(context, &head.headers, body).await?;
+    let authorised = authorise(context, caller, received, route)?;
+    let admitted = admit(context, authorised)?;
+    let answered = forward::forward(context, admitted, &head.headers).await?;
+    forward::meter(context, answered).await
+}
+
+/// A caller whose key lives and whose account is in order, at the instant when that was asked.
+struct Caller {
+    id: PublicId,
+    presented: KeyHash,
+    grant: KeyGrant,
+}
+
+/// Checks form and checksum, finds the key, compares hashes. No I/O; a key that is not in memory does not exist.
+fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let node = &context.worker.node;
+    let presented = Presented::parse(credential(headers)?).map_err(|_| ErrorCode::InvalidApiKey)?;
+    if presented.prefix() != node.options.prefix.as_str() {
+        return Err(ErrorCode::InvalidApiKey.into());
+    }
+    context.log.key.set(Some(presented.id()));
+    let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
+    let (id, presented) = (presented.id(), node.pepper.hash(&presented));
+    let grant = KeyGrant::of(&node.keyring, id, &presented, now)?;
+    context.log.account.set(Some(grant.entry.account));
+    Ok(Caller { id, presented, grant })
+}
+
+/// A body that was read and looked through, and the memory that it takes.
+struct Received {
+    peeked: Peeked,
+    budget: Budget,
+}
+
+/// Bounds size and time, and finds what decides.
+async fn receive(context: &Context, headers: &HeaderMap, body: Incoming) -> Result<Received, Refusal> {
+    let node = &context.worker.node;
+    if node.draining.load(std::sync::atomic::Ordering::Relaxed) {
+        return Err(Refusal::from(ErrorCode::Unavailable).closing());
+    }
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let body = ErrorBody::from(ErrorCode::InvalidRequest)
+            .with_message("A compressed request body is not taken. Send it without \"content-encoding\".");
+        return Err(Refusal::from(body).closing());
+    }
+    let mut budget = Budget::new(node);
+    let body = body_read(body, &node.options.limits, &mut budget, &context.client).await?;
+    let peeked = peek(body).map_err(ErrorBody::from)?;
+    Ok(Received { peeked, budget })
+}
+
+/// A request that may be served, registered so that a change reaches it.
+struct Authorised {
+    received: Received,
+    model: Arc<ModelEntry>,
+    route: Route,
+    registration: Registration,
+}
+
+/// Asks again, now that the body is here: key live, account in order, model known and permitted, route fitting. The
+/// answer and the registration are one step: no await, no gap for a change to fall into.
+fn authorise(context: &Context, caller: Caller, received: Received, route: Route) -> Result<Authorised, Refusal> {
+    let worker = &context.worker;
+    let node = &worker.node;
+    let name = received.peeked.model();
+    let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
+    let grant = KeyGrant::of(&node.keyring, caller.id, &caller.presented, now)?;
+    let model = node.keyring.catalogue().model(name).cloned();
+    let model = model.ok_or_else(|| ErrorBody::about_model(ErrorCode::ModelNotFound, name))?;
+    permit(&node.keyring, &grant, model.model.no).map_err(|code| ErrorBody::about_model(code, name))?;
+    if !route.serves(model.model.kind) {
+        return Err(ErrorBody::about_model(ErrorCode::WrongEndpointForModel, name).into());
+    }
+    let ticket = Ticket::new(&grant, model.model.no, Rc::clone(&context.client));
+    let registration = worker.in_flight.register(ticket);
+    Ok(Authorised { received, model, route, registration })
+}
+
+/// A request that is in the books: its limits are taken, its attempts will be counted.
+struct Admitted {
+    peeked: Peeked,
+    running: Running,
+}
+
+/// Takes what the request needs of limits. **Here** rate, concurrency and budget are to stand: each either takes its
+/// part, which the settlement gives back or keeps, or refuses with nothing taken of the others. Until then only the
+/// journal refuses: a request that cannot be counted is not served.
+fn admit(context: &Context, authorised: Authorised) -> Result<Admitted, Refusal> {
+    use crate::journal::Health;
+    let node = &context.worker.node;
+    if matches!(node.journal.health(), Health::Full | Health::Broken) {
+        return Err(ErrorCode::Unavailable.into());
+    }
+    let Authorised { received: Received { peeked, budget }, model, route, registration } = authorised;
+    let job = Job {
+        request: context.request,
+        route,
+        prompt_bytes: peeked.body().len() as u64,
+        output_at_most: most_output(&peeked, &model, route),
+        model,
+    };
+    context.log.streamed.set(peeked.stream());
+    let (worker, client) = (Rc::clone(&context.worker), Rc::clone(&context.client));
+    let running = Running::new(worker, client, job, registration, Rc::clone(&context.log), budget);
+    Ok(Admitted { peeked, running })
+}
+
+/// The most output that request and model allow, over all the answers asked for.
+fn most_output(peeked: &Peeked, model: &ModelEntry, route: Route) -> Option<u64> {
+    if route == Route::Embeddings {
+        return Some(0);
+    }
+    let each = match (peeked.output_limit(), model.output_ceiling()) {
+        (Some(asked), Some(ceiling)) => Some(asked.min(ceiling)),
+        (asked, ceiling) => asked.or(ceiling),
+    };
+    each.map(|each| each.saturating_mul(peeked.choices()))
+}
+
+/// Everything that is not inference.
+async fn manage(context: &Context, request: Request<Incoming>) -> Result<Response<Answer>, Refusal> {
+    let Some(bridge) = &context.worker.node.bridge else { return Err(ErrorCode::UnknownUrl.into()) };
+    match bridge.call(request, context.peer).await {
+        Ok(response) => {
+            let (parts, body) = response.into_parts();
+            let mut response = Response::from_parts(parts, Answer::management(body, &context.client));
+            reply::id_set(response.headers_mut(), context.request);
+            Ok(response)
+        }
+        Err(BridgeRefusal::Full) => Err(ErrorCode::Unavailable.into()),
+        Err(BridgeRefusal::Failed) => {
+            context.worker.node.metrics.panics.inc();
+            Err(ErrorCode::InternalError.into())
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Reading a request's body: bounded in size, in time and in memory, whoever sends it.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use hyper::body::Incoming;
+use tollgate_wire::{ErrorBody, ErrorCode};
+
+use crate::{client::ClientConnection, node::Budget, options::Limits, reply::Refusal};
+
+/// The whole body, or why not. What it holds is taken from `budget`.
+pub(crate) async fn body_read(
+    body: Incoming,
+    limits: &Limits,
+    budget: &mut Budget,
+    client: &Rc<ClientConnection>,
+) -> Result<Bytes, Refusal> {
+    if body.size_hint().lower() > limits.body_bytes as u64 {
+        return Err(too_large(limits));
+    }
+    let now = Instant::now();
+    let mut reading =
+        Reading { body, client, began: now, window_began: now, window: 0, first: Bytes::new(), all: BytesMut::new() };
+    poll_fn(|context| reading.poll(limits, budget, context)).await
+}
+
+struct Reading<'a> {
+    body: Incoming,
+    client: &'a Rc<ClientConnection>,
+    began: Instant,
+    window_began: Instant,
+    /// Bytes in the window.
+    window: usize,
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Reading<'_> {
+    fn poll(
+        &mut self,
+        limits: &Limits,
+        budget: &mut Budget,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Bytes, Refusal>> {
+        loop {
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(None) => {
+                    let whole =
+                        if self.all.is_empty() { std::mem::take(&mut self.first) } else { self.all.split().freeze() };
+                    return Poll::Ready(Ok(whole));
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers say nothing that is listened to.
+                    let Ok(data) = frame.into_data() else { continue };
+                    if self.first.len() + self.all.len() + data.len() > limits.body_bytes {
+                        return Poll::Ready(Err(too_large(limits)));
+                    }
+                    if let Err(code) = budget.take(data.len()) {
+                        return Poll::Ready(Err(Refusal::from(code).closing()));
+                    }
+                    self.window += data.len();
+                    self.push(data);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(%error, "a request's body broke off");
+                    let body = ErrorBody::from(ErrorCode::InvalidRequest).with_message(
+                        "The request body broke off or is not framed as HTTP asks. Send it again, whole.",
+                    );
+                    return Poll::Ready(Err(Refusal::from(body).closing()));
+                }
+                Poll::Pending => return self.wait(limits, context),
+            }
+        }
+    }
+    fn push(&mut self, data: Bytes) {
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = data;
+        } else {
+            let first = std::mem::take(&mut self.first);
+            self.all.extend_from_slice(&first);
+            self.all.extend_from_slice(&data);
+        }
+    }
+    fn wait(&mut self, limits: &Limits, context: &mut Context<'_>) -> Poll<Result<Bytes, Refusal>> {
+        loop {
+            let nothing_yet = self.first.is_empty() && self.all.is_empty();
+            let deadline = if nothing_yet {
+                self.began + limits.body_first_byte_timeout
+            } else {
+                self.window_began + limits.body_window
+            };
+            if !self.client.deadline_passed(deadline, context) {
+                return Poll::Pending;
+            }
+            if nothing_yet || self.window < limits.body_least_bytes {
+                return Poll::Ready(Err(Refusal::from(ErrorCode::RequestTimeout).closing()));
+            }
+            self.window_began = Instant::now();
+            self.window = 0;
+        }
+    }
+}
+
+fn too_large(limits: &Limits) -> Refusal {
+    let message =
+        format!("The request body is over the limit of {} bytes. Send less in one request.", limits.body_bytes);
+    Refusal::from(ErrorBody::from(ErrorCode::RequestTooLarge).with_message(message)).closing()
+}
