@@ -26,7 +26,14 @@ const PAGE: usize = 500;
 #[derive(Debug, Args)]
 pub struct ServerArguments {
     /// The server's address
-    #[arg(long, global = true, env = "TOLLGATE_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        global = true,
+        env = "TOLLGATE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     #[arg(help_heading = "Server")]
     pub url: String,
     /// Print what the API answered, as JSON
@@ -111,7 +118,7 @@ impl Api {
         }
         let token = environment.get("TOLLGATE_TOKEN").map(str::trim).unwrap_or_default();
         if token.is_empty() {
-            let message = "TOLLGATE_TOKEN is not set: it is an access token of yours. \
+            let message = "TOLLGATE_TOKEN is not set: it is an access token of yours.\n\
                 An operator makes one with `export TOLLGATE_TOKEN=$(tollgate bootstrap)`";
             return Err(Failure::Refused(message.to_owned()));
         }
@@ -245,8 +252,12 @@ pub fn agent(connect: Duration, whole: Duration) -> ureq::Agent {
 }
 
 fn unreachable(base: &str, error: &ureq::Error) -> Failure {
+    let error = match error {
+        ureq::Error::Io(error) => error.kind().to_string(),
+        other => other.to_string(),
+    };
     Failure::Unreachable(format!(
-        "no Tollgate answers at {base} ({error}). Start one with `tollgate demo` or `tollgate serve`, \
+        "no Tollgate answers at {base} ({error}).\nStart one with `tollgate demo` or `tollgate serve`, \
          or point TOLLGATE_URL at the one that runs"
     ))
 }

@@ -103,7 +103,7 @@ pub enum KeysCommand {
 #[derive(Debug, Args)]
 pub struct AccountArgument {
     /// The account, by id or handle; an operator's default is `default`
-    #[arg(long, env = "TOLLGATE_ACCOUNT")]
+    #[arg(long, env = "TOLLGATE_ACCOUNT", hide_env_values = true)]
     pub account: Option<String>,
 }
 

@@ -184,8 +184,8 @@ fn wanted_sentences(prompt: &str) -> usize {
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let numbered = words.windows(2).find_map(|pair| match pair {
         [number, unit] if unit.starts_with("word") => Some(number.parse::<usize>().ok()? / WORDS_PER_SENTENCE + 1),
+        ["one", "sentence"] => Some(1),
         [number, unit] if unit.starts_with("sentence") => number.parse().ok(),
-        [one, "sentence"] if *one == "one" => Some(1),
         _ => None,
     });
     let has = |words_for: &[&str]| words.iter().any(|word| words_for.contains(word));
