@@ -311,12 +311,10 @@ const CHANGES_AFTER: &str = "SELECT seq, kind, no FROM changes WHERE seq > $1 OR
 
 /// Reads entries and checks that none is missing.
 fn changes_of(rows: &[Row], after: Seq) -> Result<Vec<Change>> {
-    let mut expected = after.0;
     let mut changes = Vec::with_capacity(rows.len());
-    for row in rows {
+    for (expected, row) in (after.0 + 1..).zip(rows) {
         let mut columns = row.columns();
         let (seq, word, no): (i64, String, i64) = (columns.next()?, columns.next()?, columns.next()?);
-        expected += 1;
         let kind = ChangeKind::from_parts(&word, no).filter(|_| seq == expected);
         let kind = kind.ok_or_else(|| StoreError::Failed(format!("the change log is damaged at {seq}")))?;
         changes.push(Change { seq: Seq(seq), kind });

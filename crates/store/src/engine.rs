@@ -211,8 +211,8 @@ impl Tx {
     /// Runs a text of several statements without parameters.
     pub(crate) async fn script(&mut self, sql: &'static str) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => drop(tx.execute(sqlx::raw_sql(sql)).await?),
-            Self::Postgres(tx) => drop(tx.execute(sqlx::raw_sql(sql)).await?),
+            Self::Sqlite(tx) => tx.execute(sqlx::raw_sql(sql)).await.map(|_| ())?,
+            Self::Postgres(tx) => tx.execute(sqlx::raw_sql(sql)).await.map(|_| ())?,
         }
         Ok(())
     }

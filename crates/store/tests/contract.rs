@@ -33,23 +33,33 @@ macro_rules! contract_of_one_node {
     };
 }
 
+#[cfg(test)]
 #[path = "contract/accounts.rs"]
 mod accounts;
+#[cfg(test)]
 #[path = "contract/catalog.rs"]
 mod catalog;
+#[cfg(test)]
 #[path = "contract/changes.rs"]
 mod changes;
+#[cfg(test)]
 #[path = "contract/keys.rs"]
 mod keys;
+#[cfg(test)]
 #[path = "contract/nodes.rs"]
 mod nodes;
+#[cfg(test)]
 #[path = "contract/one_node.rs"]
 mod one_node;
+#[cfg(test)]
 #[path = "contract/schema.rs"]
 mod schema;
+#[cfg(test)]
 #[path = "contract/sign_in.rs"]
 mod sign_in;
+#[cfg(test)]
 #[path = "contract/support.rs"]
 mod support;
+#[cfg(test)]
 #[path = "contract/usage.rs"]
 mod usage;

@@ -46,8 +46,9 @@ impl Store {
             let row = tx.row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
             return Ok(Shipped::Before { watermark: row.map_or(Ok(0), |row| row.columns().next())? });
         }
-        let counted = insert_attempts(&mut tx, batch).await?;
-        let batch: Vec<&Settlement> = batch.iter().filter(|settled| counted.contains(&settled.attempt)).collect();
+        let mut new = insert_attempts(&mut tx, batch).await?;
+        // Each of them once, though the batch may hold it twice.
+        let batch: Vec<&Settlement> = batch.iter().filter(|settled| new.remove(&settled.attempt)).collect();
         add(&mut tx, &batch).await?;
         tx.commit().await?;
         Ok(Shipped::Counted)

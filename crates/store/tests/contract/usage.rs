@@ -1,15 +1,33 @@
 //! Usage: counted once, reported as the same sums however it is asked for.
 
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use tollgate_core::{
-    Id, Timestamp,
-    usage::{Bucket, GroupBy, UsageQuery},
+    Account, Id, Key, Model, No, Timestamp, Units, UsageClass,
+    money::Cost,
+    name::ModelName,
+    usage::{Bucket, GroupBy, Outcome, Settlement, UsageQuery, UsageRow, UsageSums},
 };
-use tollgate_store::usage::Shipped;
+use tollgate_store::{
+    StoreError,
+    usage::{LATENCY_LIMITS_MS, Shipped},
+};
 
 use crate::support::*;
 
 contract! {
     a_batch_counts_once_however_often_it_is_shipped,
+    two_shippers_of_one_journal_count_it_once,
+    usage_of_unknown_things_counts_and_stops_nothing,
+    an_attempt_that_is_there_already_is_not_counted_again,
+    absurd_figures_saturate_and_stop_nothing,
+    reports_are_what_a_naive_sum_says,
+    many_processes_may_add_to_the_same_rows,
+    latency_falls_into_bins_by_model,
+    old_rows_go_in_steps_and_hours_stay,
+    an_absurd_question_is_refused,
 }
 
 fn query(from: &str, to: &str, bucket: Bucket, group_by: &[GroupBy]) -> UsageQuery {
@@ -21,7 +39,7 @@ fn query(from: &str, to: &str, bucket: Bucket, group_by: &[GroupBy]) -> UsageQue
         group_by: group_by.to_vec(),
         keys: Vec::new(),
         models: Vec::new(),
-        zone: jiff::tz::TimeZone::UTC,
+        zone: TimeZone::UTC,
     }
 }
 
@@ -52,4 +70,344 @@ async fn a_batch_counts_once_however_often_it_is_shipped(fixture: Fixture) {
     assert_eq!(row.sums.by_class, [100, 0, 0, 0]);
     assert_eq!(store.key_recent_requests(key.no).await.unwrap(), (100, 100));
     assert_eq!(store.key_get(None, key.id).await.unwrap().last_used_at, Some(named(at)));
+}
+
+struct Customer {
+    account: Account,
+    keys: Vec<Key>,
+}
+
+/// An account with keys of its own.
+async fn customer(fixture: &Fixture, handle: &str, keys: usize) -> Customer {
+    let store = &fixture.store;
+    store.seed().await.unwrap();
+    let new = tollgate_store::accounts::NewAccount { handle: named(handle), name: named(handle) };
+    let account = value(store.account_create(&system(), new).await);
+    let plan = tollgate_store::accounts::AccountEdit { plan: Some(Some(named("unlimited"))), ..Default::default() };
+    value(store.account_edit(&system(), account.id, plan, None).await);
+    let mut made = Vec::new();
+    for at in 0..keys {
+        made.push(make_key(fixture, account.id, &format!("{handle} {at}")).await);
+    }
+    Customer { account, keys: made }
+}
+
+async fn ship(fixture: &Fixture, batch: &[Settlement]) {
+    let journal = Id::new(&fixture.world);
+    assert_eq!(fixture.store.usage_ship(journal, 0, 1, batch).await.unwrap(), Shipped::Counted);
+}
+
+/// All there is, as one row.
+async fn total(fixture: &Fixture) -> UsageSums {
+    let all = query("2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z", Bucket::Total, &[]);
+    fixture.store.usage_report(&all).await.unwrap().first().map(|row| row.sums).unwrap_or_default()
+}
+
+async fn two_shippers_of_one_journal_count_it_once(fixture: Fixture) {
+    let customer = customer(&fixture, "c", 1).await;
+    let at = "2026-05-04T12:00:30Z";
+    let one = || settlement(&fixture.world, customer.account.no, customer.keys[0].no, No::new(1), at);
+    let journal = Id::new(&fixture.world);
+    let batches: Vec<Vec<_>> = (0..6).map(|_| (0..20).map(|_| one()).collect()).collect();
+    let other = fixture.open_another().await;
+    let shippers = [fixture.store.clone(), other].map(|store| {
+        let batches = batches.clone();
+        tokio::spawn(async move {
+            let mut counted = 0;
+            for (at, batch) in (0u64..).zip(&batches) {
+                match store.usage_ship(journal, at, at + 1, batch).await.unwrap() {
+                    Shipped::Counted => counted += 1,
+                    Shipped::Before { watermark } => assert!(watermark > at),
+                }
+            }
+            counted
+        })
+    });
+    let mut counted = 0;
+    for shipper in shippers {
+        counted += shipper.await.unwrap();
+    }
+    assert_eq!((counted, total(&fixture).await.requests), (6, 120));
+    // A batch from beyond the watermark is not counted: what lies between would be lost.
+    let beyond = fixture.store.usage_ship(journal, 9, 10, &[one()]).await.unwrap();
+    assert_eq!(beyond, Shipped::Before { watermark: 6 });
+    assert!(matches!(fixture.store.usage_ship(journal, 6, 6, &[]).await, Err(StoreError::State(_))));
+    assert_eq!(fixture.store.usage_ship(journal, 6, 7, &[]).await.unwrap(), Shipped::Counted);
+}
+
+async fn usage_of_unknown_things_counts_and_stops_nothing(fixture: Fixture) {
+    let at = "2026-05-04T12:00:30Z";
+    let mut unknown = settlement(&fixture.world, No::new(77), No::new(88), No::new(99), at);
+    unknown.upstream_id = Some("a\u{0}b".into());
+    ship(&fixture, &[unknown]).await;
+    let by = [GroupBy::Account, GroupBy::Key, GroupBy::Model];
+    let report = query("2026-05-04T00:00:00Z", "2026-05-05T00:00:00Z", Bucket::Day, &by);
+    let rows = fixture.store.usage_report(&report).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].account, rows[0].key.clone(), rows[0].model.clone()), (None, None, None));
+    assert_eq!(rows[0].sums.requests, 1);
+}
+
+async fn an_attempt_that_is_there_already_is_not_counted_again(fixture: Fixture) {
+    let customer = customer(&fixture, "c", 1).await;
+    let at = "2026-05-04T12:00:30Z";
+    let one = || settlement(&fixture.world, customer.account.no, customer.keys[0].no, No::new(1), at);
+    let (first, second) = (one(), one());
+    ship(&fixture, &[first.clone(), first.clone()]).await;
+    ship(&fixture, &[first, second]).await;
+    assert_eq!(total(&fixture).await.requests, 2);
+}
+
+async fn absurd_figures_saturate_and_stop_nothing(fixture: Fixture) {
+    let customer = customer(&fixture, "c", 2).await;
+    let most = u64::MAX;
+    let absurd = |key: usize, at: &str| Settlement {
+        units: Units { input: most, output: 1 << 62, cached_input: 1, reasoning: 0, audio_ms: most, images: 3 },
+        cost: Cost::from_nanos(i64::MAX),
+        output_at_most: most,
+        total_us: most,
+        ..settlement(&fixture.world, customer.account.no, customer.keys[key].no, No::new(1), at)
+    };
+    let (first, second) = ("2026-05-04T12:00:30Z", "2026-05-04T13:00:30Z");
+    ship(&fixture, &[absurd(0, first), absurd(1, first)]).await;
+    ship(&fixture, &[absurd(0, first), absurd(0, second)]).await;
+    let sums = total(&fixture).await;
+    assert_eq!((sums.requests, sums.units.cached_input, sums.units.images), (4, 4, 12));
+    let top = u64::try_from(i64::MAX).unwrap();
+    assert!(sums.units.input >= top && sums.units.output >= top && sums.cost.nanos() == i64::MAX);
+    // Several rows, each at the top, are summed by the report itself.
+    let report = query("2026-05-04T12:00:00Z", "2026-05-04T12:05:00Z", Bucket::Total, &[GroupBy::Account]);
+    let mut report = UsageQuery { keys: customer.keys.iter().map(|key| key.no).collect(), ..report };
+    let rows = fixture.store.usage_report(&report).await.unwrap();
+    assert_eq!((rows.len(), rows[0].sums.requests, rows[0].sums.cost.nanos()), (1, 3, i64::MAX));
+    report.keys.clear();
+    assert_eq!(fixture.store.usage_report(&report).await.unwrap()[0].sums.requests, 3);
+}
+
+/// What the naive model knows of an attempt.
+fn naive(batch: &[Settlement], query: &UsageQuery) -> BTreeMap<(Timestamp, i64, i64, i64), UsageSums> {
+    let minute = |at: Timestamp| at.as_millis() - at.as_millis().rem_euclid(60_000);
+    let (from, to) = (minute(query.from), minute(query.to));
+    let mut groups: BTreeMap<_, UsageSums> = BTreeMap::new();
+    for settled in batch {
+        let at = settled.started_at.as_millis();
+        let inside = (from..to).contains(&at)
+            && query.account.is_none_or(|account| account == settled.account)
+            && (query.keys.is_empty() || query.keys.contains(&settled.key))
+            && (query.models.is_empty() || query.models.contains(&settled.model));
+        if !inside {
+            continue;
+        }
+        let local = jiff::Timestamp::from_millisecond(at).unwrap().to_zoned_datetime(query.zone.clone());
+        let start = match query.bucket {
+            Bucket::Total => jiff::Timestamp::from_millisecond(from).unwrap(),
+            Bucket::Minute => jiff::Timestamp::from_millisecond(minute(settled.started_at)).unwrap(),
+            Bucket::Hour => {
+                let offset = |ms: i64| {
+                    i64::from(query.zone.to_offset(jiff::Timestamp::from_millisecond(ms).unwrap()).seconds()) * 1_000
+                };
+                let mut start = at - (at + offset(at)).rem_euclid(3_600_000);
+                // An hour ends where the clocks are changed by half of one (Lord Howe).
+                while offset(start) != offset(at) {
+                    start += 60_000;
+                }
+                jiff::Timestamp::from_millisecond(start).unwrap()
+            }
+            Bucket::Day => local.start_of_day().unwrap().timestamp(),
+            Bucket::Month => local.first_of_month().unwrap().start_of_day().unwrap().timestamp(),
+        };
+        let start = Timestamp::from_millis(start.as_millisecond().max(from));
+        let by = |by: GroupBy, no: i64| if query.group_by.contains(&by) { no } else { 0 };
+        let group = (
+            start,
+            by(GroupBy::Account, settled.account.get()),
+            by(GroupBy::Key, settled.key.get()),
+            by(GroupBy::Model, settled.model.get()),
+        );
+        let sums = groups.entry(group).or_default();
+        sums.requests += 1;
+        sums.failed += u64::from(settled.failed());
+        sums.units.input += settled.units.input;
+        sums.units.output += settled.units.output;
+        sums.units.cached_input += settled.units.cached_input;
+        sums.units.reasoning += settled.units.reasoning;
+        sums.units.audio_ms += settled.units.audio_ms;
+        sums.units.images += settled.units.images;
+        sums.cost = sums.cost.plus(settled.cost);
+        sums.by_class[usize::from(settled.class.code()) - 1] += 1;
+    }
+    groups
+}
+
+/// A random attempt: of these keys and models, in the two years around a change of clocks.
+fn attempt(customers: usize, keys: usize, models: usize) -> impl Strategy<Value = (usize, usize, usize, i64, u64, u8)> {
+    let minutes = 1_767_225_600i64 / 60..1_798_761_600 / 60;
+    let clustered = prop_oneof![minutes, 29_580_000i64..29_583_000];
+    (0..customers, 0..keys, 0..models, clustered, 0u64..1_000, 0u8..20)
+}
+
+async fn reports_are_what_a_naive_sum_says(fixture: Fixture) {
+    let (a, b) = (customer(&fixture, "a", 3).await, customer(&fixture, "b", 3).await);
+    let customers = [a, b];
+    let mut models = Vec::new();
+    for name in ["m1", "m2", "m3"] {
+        models.push(make_model(&fixture, name).await);
+    }
+    let names: BTreeMap<i64, ModelName> =
+        models.iter().map(|model: &Model| (model.no.get(), model.name.clone())).collect();
+    let mut runner = TestRunner::deterministic();
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        let strategy = proptest::collection::vec(attempt(2, 3, 3), 1..200);
+        let batch: Vec<Settlement> = strategy
+            .new_tree(&mut runner)
+            .unwrap()
+            .current()
+            .into_iter()
+            .map(|(customer, key, model, minute, units, kind)| {
+                let customer = &customers[customer];
+                let (key, model) = (customer.keys[key].no, models[model].no);
+                let at = Timestamp::from_millis(minute * 60_000 + i64::from(kind) * 2_999);
+                Settlement {
+                    units: Units { input: units, output: units / 3, reasoning: units / 7, ..Units::default() },
+                    class: UsageClass::ALL[usize::from(kind) % 4],
+                    outcome: Outcome::ALL[usize::from(kind) % 5],
+                    status: if kind == 19 { 500 } else { 200 },
+                    cost: Cost::from_nanos(i64::try_from(units).unwrap() * 13),
+                    ..settlement(&fixture.world, customer.account.no, key, model, &at.to_string())
+                }
+            })
+            .collect();
+        ship(&fixture, &batch).await;
+        all.extend(batch);
+    }
+    let zones =
+        ["UTC", "Asia/Ho_Chi_Minh", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"];
+    let buckets = [Bucket::Minute, Bucket::Hour, Bucket::Day, Bucket::Month, Bucket::Total];
+    let question = (
+        prop_oneof![
+            Just((1_767_225_600i64, 1_798_761_600i64)),
+            (1_766_000_000i64..1_799_000_000, 1_766_000_000i64..1_799_000_000)
+        ],
+        (0..zones.len(), 0..buckets.len(), proptest::bits::u8::between(0, 3)),
+        (0usize..3, proptest::bits::u8::between(0, 6), proptest::bits::u8::between(0, 3)),
+    );
+    for _ in 0..120 {
+        let ((from, to), (zone, bucket, groups), (account, keys, wanted)) =
+            question.new_tree(&mut runner).unwrap().current();
+        let keys = if keys.is_multiple_of(3) { 0 } else { keys };
+        let all_keys = customers.iter().flat_map(|customer| &customer.keys);
+        let picked = |bits: u8, at: usize| bits & (1 << at) != 0;
+        let by = [GroupBy::Account, GroupBy::Key, GroupBy::Model].into_iter().enumerate();
+        let query = UsageQuery {
+            account: customers.get(account).map(|customer| customer.account.no),
+            from: Timestamp::from_millis(from.min(to) * 1_000),
+            to: Timestamp::from_millis(to.max(from) * 1_000),
+            bucket: buckets[bucket],
+            group_by: by.filter(|(at, _)| picked(groups, *at)).map(|(_, by)| by).collect(),
+            keys: all_keys.enumerate().filter(|(at, _)| picked(keys, *at)).map(|(_, key)| key.no).collect(),
+            models: models
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| picked(wanted, *at))
+                .map(|(_, model)| model.no)
+                .collect(),
+            zone: TimeZone::get(zones[zone]).unwrap(),
+        };
+        let rows = fixture.store.usage_report(&query).await.unwrap();
+        let expected = naive(&all, &query);
+        let seen = |row: &UsageRow| {
+            let account = row.account.and_then(|id| customers.iter().find(|customer| customer.account.id == id));
+            let mut keys = customers.iter().flat_map(|customer| &customer.keys);
+            let key = row.key.as_ref().and_then(|(id, _, _)| keys.find(|key| key.id == *id));
+            let model = row.model.as_ref().and_then(|name| names.iter().find(|(_, known)| *known == name));
+            let model = model.map_or(0, |(no, _)| *no);
+            let account = account.map_or(0, |customer| customer.account.no.get());
+            ((row.start, account, key.map_or(0, |key| key.no.get()), model), row.sums)
+        };
+        let seen: Vec<_> = rows.iter().map(seen).collect();
+        let expected: Vec<_> = expected.into_iter().collect();
+        let first_difference = seen.iter().zip(&expected).find(|(seen, expected)| seen != expected);
+        assert!(first_difference.is_none(), "{first_difference:?} {query:?}");
+        assert_eq!(seen.len(), expected.len(), "{query:?}");
+        assert!(rows.iter().all(|row| row.start < row.end && row.end <= query.to));
+    }
+}
+
+async fn many_processes_may_add_to_the_same_rows(fixture: Fixture) {
+    let customer = customer(&fixture, "c", 5).await;
+    let other = fixture.open_another().await;
+    let shippers = (0..16usize).map(|shipper| {
+        let store = if shipper % 2 == 0 { fixture.store.clone() } else { other.clone() };
+        let world = fixture.world.clone();
+        let account = customer.account.no;
+        let mut keys: Vec<_> = customer.keys.iter().map(|key| key.no).collect();
+        keys.rotate_left(shipper % 5);
+        tokio::spawn(async move {
+            let journal = Id::new(&world);
+            for at in 0..4 {
+                let batch: Vec<_> = (0..25)
+                    .map(|n: i64| {
+                        let key = keys[usize::try_from(n).unwrap() % 5];
+                        settlement(&world, account, key, No::new(1 + n % 3), "2026-05-04T12:00:30Z")
+                    })
+                    .collect();
+                assert_eq!(store.usage_ship(journal, at, at + 1, &batch).await.unwrap(), Shipped::Counted);
+            }
+        })
+    });
+    for shipper in shippers.collect::<Vec<_>>() {
+        shipper.await.unwrap();
+    }
+    let sums = total(&fixture).await;
+    assert_eq!((sums.requests, sums.units.input, sums.units.output), (1_600, 16_000, 8_000));
+}
+
+async fn latency_falls_into_bins_by_model(fixture: Fixture) {
+    let customer = customer(&fixture, "c", 1).await;
+    let model = make_model(&fixture, "m").await;
+    let one = |at: &str| settlement(&fixture.world, customer.account.no, customer.keys[0].no, model.no, at);
+    let slow = Settlement { first_byte_us: None, total_us: 61_000_000, ..one("2026-05-04T12:59:59Z") };
+    ship(&fixture, &[one("2026-05-04T12:00:00Z"), slow, one("2026-05-04T14:00:00Z")]).await;
+    let hours = |from: &str, to: &str| (named::<Timestamp>(from), named::<Timestamp>(to));
+    for account in [None, Some(customer.account.no)] {
+        let (from, to) = hours("2026-05-04T12:30:00Z", "2026-05-04T13:00:00Z");
+        let rows = fixture.store.usage_latency(account, from, to).await.unwrap();
+        assert_eq!((rows.len(), &rows[0].model), (1, &model.name));
+        let place = |ms: u64| LATENCY_LIMITS_MS.iter().position(|limit| ms <= *limit).unwrap();
+        assert_eq!(rows[0].first_byte.iter().sum::<u64>(), 1);
+        assert_eq!(rows[0].first_byte[place(2)], 1);
+        assert_eq!((rows[0].total[place(250)], rows[0].total[LATENCY_LIMITS_MS.len()]), (1, 1));
+    }
+    let (from, to) = hours("2026-05-04T12:00:00Z", "2026-05-05T00:00:00Z");
+    assert!(fixture.store.usage_latency(Some(No::new(1)), from, to).await.unwrap().is_empty());
+    assert_eq!(fixture.store.usage_latency(None, from, to).await.unwrap()[0].total.iter().sum::<u64>(), 3);
+}
+
+async fn old_rows_go_in_steps_and_hours_stay(fixture: Fixture) {
+    let customer = customer(&fixture, "c", 1).await;
+    let one = |at: &str| settlement(&fixture.world, customer.account.no, customer.keys[0].no, No::new(1), at);
+    let batch: Vec<_> = (0..2_500).map(|_| one("2026-03-01T10:10:00Z")).chain([one("2026-05-04T12:00:00Z")]).collect();
+    ship(&fixture, &batch).await;
+    let before = named("2026-05-01T00:00:00Z");
+    // 2,500 request rows and one minute in each of four cubes.
+    assert_eq!(fixture.store.usage_prune(before, before).await.unwrap(), 2_504);
+    assert_eq!(fixture.store.usage_prune(before, before).await.unwrap(), 0);
+    assert_eq!(total(&fixture).await.requests, 2_501);
+    let hour = query("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z", Bucket::Hour, &[]);
+    assert_eq!(fixture.store.usage_report(&hour).await.unwrap()[0].sums.requests, 2_500);
+    assert_eq!(fixture.store.key_recent_requests(customer.keys[0].no).await.unwrap(), (1, 1));
+}
+
+async fn an_absurd_question_is_refused(fixture: Fixture) {
+    let refused = async |query: UsageQuery| {
+        let answer = fixture.store.usage_report(&query).await;
+        assert!(matches!(answer, Err(StoreError::State(_))), "{answer:?}");
+    };
+    refused(query("1970-01-01T00:00:00Z", "9999-12-30T00:00:00Z", Bucket::Minute, &[])).await;
+    let all = query("1970-01-01T00:00:00Z", "9999-12-30T00:00:00Z", Bucket::Total, &[]);
+    refused(UsageQuery { keys: vec![No::new(1); 5_000], ..all.clone() }).await;
+    assert!(fixture.store.usage_report(&all).await.unwrap().is_empty());
+    let backwards = query("2026-05-05T00:00:00Z", "2026-05-04T00:00:00Z", Bucket::Hour, &[]);
+    assert!(fixture.store.usage_report(&backwards).await.unwrap().is_empty());
 }
