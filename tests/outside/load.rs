@@ -98,8 +98,8 @@ async fn crash(house: House) -> House {
     })
     .await;
     let new = |field: &str| number(&usage, field) - number(&before, field);
-    let old_exact = before["shares"]["exact"].as_u64().unwrap_or(0);
-    let exact = usage["shares"]["exact"].as_u64().unwrap() - old_exact;
+    let old_exact = before["classes"]["exact"].as_u64().unwrap_or(0);
+    let exact = usage["classes"]["exact"].as_u64().unwrap() - old_exact;
     let (requests, seen) = (new("requests"), seen - seen_before);
     // Intents are written before the upstream is asked: those without it are at most what was in flight.
     assert!((seen..=seen + CLIENTS).contains(&requests), "{requests} counted, {seen} seen upstream");
@@ -137,7 +137,7 @@ async fn nothing_is_lost_or_counted_twice_when_a_node_under_load_is_told_to_stop
     assert!(answered <= requests);
     let usage = house.usage_of(requests).await;
     assert_eq!(
-        (number(&usage, "input_tokens"), number(&usage, "output_tokens"), &usage["shares"]["exact"]),
+        (number(&usage, "input_tokens"), number(&usage, "output_tokens"), &usage["classes"]["exact"]),
         (input, output, &json!(requests)),
         "{usage}"
     );

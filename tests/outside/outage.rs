@@ -67,7 +67,7 @@ async fn without_its_store_a_node_serves_as_long_as_its_lease_and_loses_no_count
     let (requests, input, _) = house.upstream.count();
     let usage = house.usage_of(requests).await;
     assert!(usage["input_tokens"].as_u64().unwrap() >= input - 7, "{usage}");
-    assert!(usage["shares"]["exact"].as_u64().unwrap() >= requests - 1, "{usage}");
+    assert!(usage["classes"]["exact"].as_u64().unwrap() >= requests - 1, "{usage}");
 }
 
 async fn a_node_that_is_told_to_stop_finishes_what_runs_and_takes_nothing_new(engine: Engine) {
@@ -99,7 +99,7 @@ async fn a_node_that_is_told_to_stop_finishes_what_runs_and_takes_nothing_new(en
     let (requests, input, output) = house.upstream.count();
     let usage = house.usage_of(requests).await;
     assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(input), &json!(output)), "{usage}");
-    assert_eq!(usage["shares"]["exact"], json!(requests));
+    assert_eq!(usage["classes"]["exact"], json!(requests));
 }
 
 async fn a_second_signal_ends_at_once_and_still_counts(engine: Engine) {
@@ -119,7 +119,7 @@ async fn a_second_signal_ends_at_once_and_still_counts(engine: Engine) {
     assert!(end.map_or(true, |events| !events.iter().any(|event| event == "[DONE]")));
     let house = House { node: options.start().await, upstream, token, database, directory };
     let usage = house.usage_of(1).await;
-    assert_eq!(usage["shares"]["exact"], 0, "{usage}");
+    assert_eq!(usage["classes"]["exact"], 0, "{usage}");
 }
 
 async fn one_journal_has_one_writer(engine: Engine) {

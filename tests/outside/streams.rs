@@ -58,7 +58,7 @@ async fn a_stream_is_byte_for_byte_what_the_upstream_would_have_sent_without_us(
     }
     let usage = house.usage_of(requests).await;
     // Of each round of seven, one told no usage.
-    assert_eq!(usage["shares"]["exact"].as_u64(), Some(requests / 7 * 6), "{usage}");
+    assert_eq!(usage["classes"]["exact"].as_u64(), Some(requests / 7 * 6), "{usage}");
 }
 
 async fn running_usage_is_asked_of_engines_that_can_and_never_shown(engine: Engine) {
@@ -80,7 +80,7 @@ async fn running_usage_is_asked_of_engines_that_can_and_never_shown(engine: Engi
         assert_eq!(house.upstream.last().body["stream_options"]["continuous_usage_stats"], true);
     }
     let usage = house.usage_of(2).await;
-    assert_eq!((&usage["output_tokens"], &usage["shares"]["exact"]), (&json!(24), &json!(2)), "{usage}");
+    assert_eq!((&usage["output_tokens"], &usage["classes"]["exact"]), (&json!(24), &json!(2)), "{usage}");
 }
 
 async fn a_client_that_hangs_up_stops_the_upstream_and_is_charged_what_was_made(engine: Engine) {
@@ -100,7 +100,7 @@ async fn a_client_that_hangs_up_stops_the_upstream_and_is_charged_what_was_made(
     let usage = house.usage_of(1).await;
     // Running usage tells exactly what was made until then.
     assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(21), &json!(6)), "{usage}");
-    assert_eq!(usage["shares"]["partial"], 1, "{usage}");
+    assert_eq!(usage["classes"]["partial"], 1, "{usage}");
 }
 
 async fn a_client_that_hangs_up_leaves_an_honest_estimate_where_only_the_end_tells_usage(engine: Engine) {
@@ -117,7 +117,7 @@ async fn a_client_that_hangs_up_leaves_an_honest_estimate_where_only_the_end_tel
     eventually("the upstream is stopped", async || house.upstream.last().gone.then_some(())).await;
     let usage = house.usage_of(1).await;
     assert_eq!(
-        (&usage["shares"]["exact"], &usage["shares"]["estimated"]),
+        (&usage["classes"]["exact"], &usage["classes"]["estimated"]),
         (&json!(0), &json!(1)),
         "never shown as exact: {usage}"
     );
@@ -143,7 +143,7 @@ async fn draining_reads_on_for_the_exact_figures(engine: Engine) {
     let usage = house.usage_of(1).await;
     assert!(house.upstream.last().finished);
     assert_eq!(
-        (&usage["input_tokens"], &usage["output_tokens"], &usage["shares"]["exact"]),
+        (&usage["input_tokens"], &usage["output_tokens"], &usage["classes"]["exact"]),
         (&json!(21), &json!(50), &json!(1)),
         "{usage}"
     );
@@ -162,7 +162,7 @@ async fn a_client_that_hangs_up_before_the_reply_is_not_charged_the_whole_prompt
         (usage["requests"] == 1).then_some(())
     })
     .await;
-    assert_eq!(house.usage().await["shares"]["exact"], 0);
+    assert_eq!(house.usage().await["classes"]["exact"], 0);
 }
 
 async fn a_stream_that_the_upstream_breaks_off_ends_with_an_error_event(engine: Engine) {
@@ -176,7 +176,7 @@ async fn a_stream_that_the_upstream_breaks_off_ends_with_an_error_event(engine: 
     assert_eq!(last["error"]["code"], "upstream_error");
     assert_eq!(house.upstream.count().0, 1, "never retried after the first byte");
     let usage = house.usage_of(1).await;
-    assert_eq!((&usage["failed"], &usage["shares"]["exact"]), (&json!(1), &json!(0)), "{usage}");
+    assert_eq!((&usage["failed"], &usage["classes"]["exact"]), (&json!(1), &json!(0)), "{usage}");
     assert!(usage["output_tokens"].as_u64().unwrap() >= 4, "what was delivered counts: {usage}");
 }
 

@@ -138,7 +138,7 @@ async fn usage_that_lies_is_neither_repaired_nor_believed_too_far(engine: Engine
     let usage = house.usage_of(2).await;
     // Explicit zero is zero, not missing (BerriAI/litellm#37992).
     assert_eq!(
-        (&usage["input_tokens"], &usage["output_tokens"], &usage["shares"]["exact"]),
+        (&usage["input_tokens"], &usage["output_tokens"], &usage["classes"]["exact"]),
         (&json!(0), &json!(0), &json!(2)),
         "{usage}"
     );
@@ -146,7 +146,7 @@ async fn usage_that_lies_is_neither_repaired_nor_believed_too_far(engine: Engine
         house.chat(&key.key, "chat-a", json!({"stream": stream, "fake": {"usage": "never"}})).send().await.expect(200);
     }
     let usage = house.usage_of(4).await;
-    assert_eq!(usage["shares"]["exact"], 2, "absent is not exact: {usage}");
+    assert_eq!(usage["classes"]["exact"], 2, "absent is not exact: {usage}");
     for told in ["wrong_total", "negative", "twice"] {
         for stream in [false, true] {
             house.chat(&key.key, "chat-a", json!({"stream": stream, "fake": {"usage": told}})).send().await.expect(200);

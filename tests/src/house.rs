@@ -149,13 +149,16 @@ impl House {
     /// The totals of usage, of the account `default`, all of today: `{requests, failed, input_tokens, …}`.
     pub async fn usage(&self) -> Value {
         let rows = self.usage_by("").await;
-        rows.into_iter().next().unwrap_or_else(|| json!({"requests": 0, "input_tokens": 0, "output_tokens": 0}))
+        rows.into_iter().next().unwrap_or_else(|| json!({"requests": 0, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "classes": {"exact": 0}}))
     }
-    /// Rows of usage grouped by `by` (`key`, `model`, or several), all of today.
+    /// Rows of usage grouped by `by` (`key`, `model`, or several), all of today; beside `shares` they have `classes`,
+    /// which are the same as numbers of requests.
     pub async fn usage_by(&self, by: &str) -> Vec<Value> {
         let by = if by.is_empty() { String::new() } else { format!("&group_by={by}") };
         let reply = self.api("GET", &format!("usage?bucket=total{by}")).send().await.expect(200);
-        reply.json()["data"].as_array().expect("data").clone()
+        let mut rows = reply.json()["data"].as_array().expect("data").clone();
+        rows.iter_mut().for_each(count_classes);
+        rows
     }
     /// Waits until usage counts this many requests, then returns the totals.
     pub async fn usage_of(&self, requests: u64) -> Value {
@@ -167,6 +170,17 @@ impl House {
         })
         .await
     }
+}
+
+/// Adds `classes`: the shares of the requests as numbers of requests.
+fn count_classes(row: &mut Value) {
+    let requests = row["requests"].as_f64().expect("requests");
+    let shares = row["shares"].as_object().expect("shares").clone();
+    let counts = shares.into_iter().map(|(class, share)| {
+        let count = (share.as_f64().unwrap_or_else(|| panic!("{class}")) * requests).round();
+        (class, json!(count as u64))
+    });
+    row["classes"] = counts.collect::<serde_json::Map<_, _>>().into();
 }
 
 impl Issued {

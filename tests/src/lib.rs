@@ -38,7 +38,7 @@ pub use upstream::FakeUpstream;
 /// How long anything may take before a test gives it up. Generous: a busy machine is no failure.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 /// How often [`eventually`] asks.
-const POLL: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(20);
 
 /// Asks until there is an answer. Panics with `what` when there is none before [`DEADLINE`].
 pub async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {

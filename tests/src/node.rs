@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::{Http, eventually, within};
 
+/// Lines of a node's log that are shown when its test fails.
+const LOG_LINES_SHOWN: usize = 8;
+
 /// How a node is to be started.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -212,9 +215,11 @@ impl Drop for Node {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = self.log();
-            let from = log.len().saturating_sub(6_000);
-            let from = (from..log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(log.len());
-            eprintln!("--- the node's log, its end:\n{}---", &log[from..]);
+            // Tests poll: what that leaves in the log tells nothing.
+            let lines: Vec<&str> =
+                log.lines().filter(|line| !line.contains("/api/v1/") && !line.contains("\"management\"")).collect();
+            let end = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+            eprintln!("--- the node's log, its end:\n{}\n---", end.join("\n"));
         }
     }
 }
