@@ -735,10 +735,8 @@ impl Inner {
                 Poll::Pending => return self.wait(context).map(|_| ()),
             };
             match self.attempt.as_mut().map(|attempt| &mut attempt.counted) {
-                Some(Counted::Stream(meter)) => {
-                    if meter.push(chunk).is_err() || meter.observed().done {
-                        return Poll::Ready(());
-                    }
+                Some(Counted::Stream(meter)) if meter.push(chunk.clone()).is_err() || meter.observed().done => {
+                    return Poll::Ready(());
                 }
                 Some(Counted::Whole { gathered, .. }) => {
                     if self.budget.take(chunk.len()).is_err() {
@@ -790,7 +788,7 @@ impl Drop for Inner {
 
 impl Attempt {
     fn known(&self) -> Known {
-        if !self.sent || self.status >= 400 {
+        if !self.sent || self.status >= 300 {
             return Known::NothingUsed;
         }
         let answered = self.first_byte.is_some();

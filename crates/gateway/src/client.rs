@@ -7,10 +7,11 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
-    time::Instant,
+    task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -21,12 +22,18 @@ use tokio::{
 
 use crate::{in_flight::Registration, options::Limits};
 
+/// After a refusal, what the client is still sending is read for this long: closed at once, the kernel would reset the
+/// connection and the client might never read why.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+const LINGER_READ: usize = 16 << 10;
+
 /// What a connection's stream and its requests tell each other.
 pub(crate) struct ClientConnection {
     phase: Cell<Phase>,
     /// The kernel took no more: hyper holds bytes.
     write_blocked: Cell<bool>,
     discard: Cell<bool>,
+    linger: Cell<bool>,
     writer: RefCell<Option<Waker>>,
     closing: Cell<bool>,
     reader: RefCell<Option<Waker>>,
@@ -54,6 +61,7 @@ impl ClientConnection {
             phase: Cell::new(Phase::Fresh(Instant::now())),
             write_blocked: Cell::new(false),
             discard: Cell::new(false),
+            linger: Cell::new(false),
             writer: RefCell::new(None),
             closing: Cell::new(false),
             reader: RefCell::new(None),
@@ -83,6 +91,10 @@ impl ClientConnection {
                 writer.wake();
             }
         }
+    }
+    /// A request was refused before it had come wholly: see [`LINGER_TIME`].
+    pub fn linger(&self) {
+        self.linger.set(true);
     }
     /// As if the client had closed, as soon as no request is being served.
     pub fn close_when_idle(&self) {
@@ -119,6 +131,7 @@ pub(crate) struct ClientStream {
     read_watch: Watch,
     write_watch: Watch,
     blocked_since: Option<Instant>,
+    linger_until: Option<Instant>,
 }
 
 impl ClientStream {
@@ -130,6 +143,7 @@ impl ClientStream {
             read_watch: Watch::default(),
             write_watch: Watch::default(),
             blocked_since: None,
+            linger_until: None,
         }
     }
 
@@ -207,7 +221,24 @@ impl AsyncWrite for ClientStream {
         flushed
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let this = &mut *self;
+        if !this.connection.linger.get() {
+            return Pin::new(&mut this.stream).poll_shutdown(context);
+        }
+        if this.linger_until.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        }
+        let until = *this.linger_until.get_or_insert_with(|| Instant::now() + LINGER_TIME);
+        let mut space = [MaybeUninit::uninit(); LINGER_READ];
+        loop {
+            let mut into = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut this.stream).poll_read(context, &mut into) {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() && Instant::now() < until => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending if this.write_watch.has_passed(until, context) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 }
 

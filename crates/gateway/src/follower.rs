@@ -77,12 +77,11 @@ pub(crate) struct Follower {
     parts: CatalogueParts,
     lease: Lease,
     applied: Seq,
-    renewals: u64,
 }
 
 impl Follower {
     pub fn new(node: Arc<Node>, workers: Vec<mpsc::UnboundedSender<Message>>, lease: Lease) -> Self {
-        Self { node, workers, parts: CatalogueParts::new(), lease, applied: Seq(0), renewals: 0 }
+        Self { node, workers, parts: CatalogueParts::new(), lease, applied: Seq(0) }
     }
 
     pub fn node(&self) -> Arc<Node> {
@@ -219,7 +218,6 @@ impl Follower {
             Renewal::Granted(grant) => grant,
             Renewal::Lost => return Err(FollowError::Lost),
         };
-        self.renewals += 1;
         self.apply(&grant.changes).await?;
         if grant.head < self.applied {
             return Err(FollowError::WentBack { found: grant.head, seen: self.applied });

@@ -237,7 +237,7 @@ impl Histogram {
 
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
-        let bounds = BINS_US.iter().map(|us| seconds(*us)).chain([f64::MAX]);
+        let bounds = BINS_US.iter().map(|us| seconds(*us)).chain([f64::INFINITY]);
         let counts = self.0.counts.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let count = buckets.iter().map(|bucket| bucket.1).sum();

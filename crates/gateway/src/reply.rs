@@ -169,6 +169,7 @@ impl Refusal {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if self.close {
+            client.linger();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -133,8 +133,12 @@ mod tests {
 
     #[test]
     fn paths_go_where_they_belong_with_and_without_v1() {
-        let get = |path| route(&Method::GET, path);
-        let post = |path| route(&Method::POST, path);
+        fn get(path: &str) -> Target<'_> {
+            route(&Method::GET, path)
+        }
+        fn post(path: &str) -> Target<'_> {
+            route(&Method::POST, path)
+        }
         for before in ["/v1/", "/"] {
             let at = |name: &str| format!("{before}{name}");
             assert_eq!(post(&at("chat/completions")), Target::Infer(Route::ChatCompletions));

@@ -321,14 +321,12 @@ impl Worker {
     /// once that has come. Any other is closed.
     pub fn keep(self: &Rc<Self>, upstream: &Arc<UpstreamEntry>, mut exchange: Exchange, is_complete: bool) {
         let mut context = Context::from_waker(Waker::noop());
-        if is_complete && !exchange.is_over() {
-            if exchange.poll_chunk(&mut context).is_pending() {
-                let (worker, revision) = (Rc::clone(self), upstream.revision);
-                if !self.is_stopping() && tokio::runtime::Handle::try_current().is_ok() {
-                    tokio::task::spawn_local(async move { worker.keep_later(revision, exchange).await });
-                }
-                return;
+        if is_complete && !exchange.is_over() && exchange.poll_chunk(&mut context).is_pending() {
+            let (worker, revision) = (Rc::clone(self), upstream.revision);
+            if !self.is_stopping() && tokio::runtime::Handle::try_current().is_ok() {
+                tokio::task::spawn_local(async move { worker.keep_later(revision, exchange).await });
             }
+            return;
         }
         if exchange.is_over()
             && let Some(connection) = exchange.into_idle(&mut context)
