@@ -8,6 +8,7 @@
 mod chat;
 mod embedding;
 mod problem;
+mod reply;
 mod server;
 mod tokens;
 mod words;

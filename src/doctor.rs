@@ -121,7 +121,7 @@ fn report(screen: &Screen, findings: &Findings) -> Result<(), Failure> {
             };
             vec![Entry::toned(word, tone), finding.about.as_str().into(), text.into()]
         };
-        screen.table(&["", "WHAT", "FOUND"], findings.0.iter().map(row).collect(), "")?;
+        screen.table(&["", "WHAT", "~FOUND"], findings.0.iter().map(row).collect(), "")?;
     }
     if faults == 0 { Ok(()) } else { Err(Failure::Silent) }
 }

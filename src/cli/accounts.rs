@@ -85,7 +85,7 @@ pub fn run(command: &AccountsCommand, api: &Api) -> Result<(), Failure> {
                     words::time(account, "created_at").into(),
                 ]
             });
-            api.screen.table(&["ACCOUNT", "NAME", "PLAN", "STATUS", "CREATED"], rows.collect(), "No accounts.")
+            api.screen.table(&["ACCOUNT", "~NAME", "PLAN", "STATUS", "CREATED"], rows.collect(), "No accounts.")
         }
         AccountsCommand::Show { account } => show(api, &api.get(&path(account), Call::default())?.json()?),
         AccountsCommand::Add { account, name, plan, plan_until } => {

@@ -55,7 +55,7 @@ pub fn run(command: &AuditCommand, api: &Api) -> Result<(), Failure> {
             words::text(entry, "subject").into(),
         ]
     });
-    api.screen.table(&["WHEN (UTC)", "WHO", "WHAT", "OF"], rows.collect(), "Nothing was changed.")
+    api.screen.table(&["WHEN (UTC)", "~WHO", "WHAT", "OF"], rows.collect(), "Nothing was changed.")
 }
 
 fn actor(entry: &Value) -> &str {

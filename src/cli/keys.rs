@@ -197,7 +197,7 @@ fn list(
         ]
     });
     let none = "No keys. `tollgate keys create --name NAME --models all` makes one.";
-    api.screen.table(&["KEY", "NAME", "STATUS", "MODELS", "LAST USED"], rows.collect(), none)
+    api.screen.table(&["KEY", "~NAME", "STATUS", "~MODELS", "LAST USED"], rows.collect(), none)
 }
 
 fn show(api: &Api, key: &Value) -> Result<(), Failure> {

@@ -129,7 +129,7 @@ pub fn run(command: &ModelsCommand, api: &Api) -> Result<(), Failure> {
                     served_by(model, 3).into(),
                 ]
             });
-            let columns = ["NAME", "KIND", ">CONTEXT", ">INPUT/M", ">OUTPUT/M", "SERVED BY"];
+            let columns = ["~NAME", "KIND", ">CONTEXT", ">INPUT/M", ">OUTPUT/M", "~SERVED BY"];
             api.screen.table(&columns, rows.collect(), "No models. `tollgate models add NAME --kind chat …` adds one.")
         }
         ModelsCommand::Show { name } => show(api, &api.get(&path(name), Call::default())?.json()?),

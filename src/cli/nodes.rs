@@ -33,7 +33,7 @@ pub fn run(command: &NodesCommand, api: &Api) -> Result<(), Failure> {
             words::ago(node, "renewed_at", now, "").into(),
         ]
     });
-    let columns = ["NODE", "STATUS", "VERSION", ">APPLIED", "JOINED", "RENEWED"];
+    let columns = ["~NODE", "STATUS", "VERSION", ">APPLIED", "JOINED", "RENEWED"];
     api.screen.table(&columns, rows.collect(), "No node has served in the last day.")
 }
 

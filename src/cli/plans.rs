@@ -71,7 +71,7 @@ pub fn run(command: &PlansCommand, api: &Api) -> Result<(), Failure> {
                     words::time(plan, "created_at").into(),
                 ]
             });
-            api.screen.table(&["PLAN", "NAME", "PAID", "CREATED"], rows.collect(), "No plans.")
+            api.screen.table(&["PLAN", "~NAME", "PAID", "CREATED"], rows.collect(), "No plans.")
         }
         PlansCommand::Show { plan } => show(api, &api.get(&path(plan), Call::default())?.json()?),
         PlansCommand::Add { plan, name, paid } => {

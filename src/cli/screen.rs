@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
 
 use super::failure::Failure;
 use crate::settings::Environment;
@@ -60,8 +60,11 @@ impl<T: Into<String>> From<T> for Entry {
     }
 }
 
-/// The columns of a table: a title each; one that begins with `>` is set flush right.
+/// The columns of a table: a title each. One that begins with `>` is set flush right; one that begins with `~` gives
+/// way where the terminal is narrow, the others are as wide as what is in them.
 pub type Columns<'a> = &'a [&'a str];
+const RIGHT: char = '>';
+const YIELDING: char = '~';
 
 impl Screen {
     /// The terminal of this process.
@@ -149,7 +152,7 @@ fn render(columns: Columns<'_>, rows: Vec<Vec<Entry>>, width: Option<u16>, colou
     };
     if !columns.is_empty() {
         table.set_header(columns.iter().map(|title| {
-            let cell = Cell::new(title.trim_start_matches('>'));
+            let cell = Cell::new(title.trim_start_matches([RIGHT, YIELDING]));
             if colour { cell.add_attribute(Attribute::Bold) } else { cell }
         }));
     }
@@ -170,8 +173,13 @@ fn render(columns: Columns<'_>, rows: Vec<Vec<Entry>>, width: Option<u16>, colou
     for (index, column) in table.column_iter_mut().enumerate() {
         // Two blanks between columns, none before the first and behind the last.
         column.set_padding((0, if index == last { 0 } else { 2 }));
-        if columns.get(index).is_some_and(|title| title.starts_with('>')) {
+        let title = columns.get(index).copied().unwrap_or_default();
+        if title.starts_with(RIGHT) {
             column.set_cell_alignment(CellAlignment::Right);
+        }
+        let yields = if columns.is_empty() { index == last } else { title.starts_with(YIELDING) };
+        if !yields {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
@@ -185,7 +193,7 @@ mod tests {
         let row = |name: &str, status: &str, number: &str| vec![name.into(), Entry::status(status), number.into()];
         vec![row("short", "active", "1"), row("a name of several words that is long", "revoked", "12,345")]
     }
-    const COLUMNS: Columns<'static> = &["NAME", "STATUS", ">REQUESTS"];
+    const COLUMNS: Columns<'static> = &["~NAME", "STATUS", ">REQUESTS"];
 
     #[test]
     fn a_table_has_aligned_columns_and_no_blanks_at_its_lines_ends() {
@@ -204,7 +212,7 @@ mod tests {
             let text = render(COLUMNS, rows(), Some(width), false);
             let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(widest <= usize::from(width), "{width}:\n{text}");
-            assert!(text.contains("revoked"), "{text}");
+            assert!(text.contains("revoked") && text.contains("several"), "words stay whole:\n{text}");
         }
     }
 

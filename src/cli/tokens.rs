@@ -65,7 +65,7 @@ pub fn run(command: &TokensCommand, api: &Api) -> Result<(), Failure> {
                     words::ago(token, "created_at", now, "").into(),
                 ]
             });
-            api.screen.table(&["ID", "NAME", "STATUS", "CREATED"], rows.collect(), "No access tokens.")
+            api.screen.table(&["ID", "~NAME", "STATUS", "CREATED"], rows.collect(), "No access tokens.")
         }
         TokensCommand::Create { name, expires, account, user } => {
             let expires =

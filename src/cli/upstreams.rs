@@ -110,7 +110,7 @@ pub fn run(command: &UpstreamsCommand, api: &Api, environment: &Environment) -> 
                 ]
             });
             let none = "No upstreams. `tollgate upstreams add NAME --base-url URL` adds one.";
-            api.screen.table(&["NAME", "BASE URL", "ENGINE", "HEALTH"], rows.collect(), none)
+            api.screen.table(&["NAME", "~BASE URL", "ENGINE", "HEALTH"], rows.collect(), none)
         }
         UpstreamsCommand::Show { name } => show(api, &api.get(&path(name), Call::default())?.json()?),
         UpstreamsCommand::Add { name, base_url, fields, disabled } => {

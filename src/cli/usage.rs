@@ -61,6 +61,17 @@ impl By {
             Self::Month => "month",
         }
     }
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Account => "~ACCOUNT",
+            Self::Key => "~KEY",
+            Self::Model => "~MODEL",
+            Self::Minute => "MINUTE",
+            Self::Hour => "HOUR",
+            Self::Day => "DAY",
+            Self::Month => "MONTH",
+        }
+    }
     const fn is_time(self) -> bool {
         matches!(self, Self::Minute | Self::Hour | Self::Day | Self::Month)
     }
@@ -101,34 +112,29 @@ pub fn run(arguments: &UsageArguments, api: &Api) -> Result<(), Failure> {
 
 fn table(arguments: &UsageArguments, time: Option<By>, report: &Value, api: &Api) -> Result<(), Failure> {
     let rows = report.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut columns: Vec<&str> = Vec::new();
-    for by in &arguments.by {
-        columns.push(match by {
-            By::Account => "ACCOUNT",
-            By::Key => "KEY",
-            By::Model => "MODEL",
-            By::Minute => "MINUTE",
-            By::Hour => "HOUR",
-            By::Day => "DAY",
-            By::Month => "MONTH",
-        });
-    }
-    columns.extend([">REQUESTS", ">FAILED", ">INPUT", ">OUTPUT", ">TOTAL", ">COST"]);
+    let mut columns: Vec<&str> = arguments.by.iter().map(|by| by.title()).collect();
+    // A column of zeros says less than the room that it takes.
+    let fields: Vec<(&str, &str)> = [
+        (">REQUESTS", "requests"),
+        (">FAILED", "failed"),
+        (">INPUT", "input_tokens"),
+        (">OUTPUT", "output_tokens"),
+        (">TOTAL", "total_tokens"),
+    ]
+    .into_iter()
+    .filter(|(_, field)| *field != "failed" || sum(rows, field) > 0)
+    .collect();
+    columns.extend(fields.iter().map(|(title, _)| title));
+    columns.push(">COST");
     let line = |row: &Value| -> Vec<Entry> {
         let mut cells: Vec<Entry> = arguments.by.iter().map(|by| group(*by, time, row).into()).collect();
-        cells.extend(["requests", "failed", "input_tokens", "output_tokens", "total_tokens"].map(|field| {
-            let tone = match (field, row.get(field).and_then(Value::as_u64)) {
-                ("failed", Some(1..)) => super::screen::Tone::Care,
-                _ => super::screen::Tone::Plain,
-            };
-            Entry::toned(words::number(row, field), tone)
-        }));
+        cells.extend(fields.iter().map(|(_, field)| Entry::from(words::number(row, field))));
         cells.push(cost(row).into());
         cells
     };
     let mut lines: Vec<Vec<Entry>> = rows.iter().map(line).collect();
     if lines.len() > 1 && !arguments.by.is_empty() {
-        lines.push(total(arguments.by.len(), rows));
+        lines.push(total(arguments.by.len(), &fields, rows));
     }
     api.screen.table(&columns, lines, "Nothing was used in this time.")?;
     let complete = words::time(report, "complete_until");
@@ -164,18 +170,16 @@ fn cost(row: &Value) -> String {
     words::text(row, "cost").to_owned()
 }
 
-fn total(groups: usize, rows: &[Value]) -> Vec<Entry> {
-    let sum = |field: &str| {
-        let numbers = rows.iter().filter_map(|row| row.get(field)?.as_u64());
-        words::grouped(&numbers.fold(0u64, u64::saturating_add).to_string())
-    };
+fn total(groups: usize, fields: &[(&str, &str)], rows: &[Value]) -> Vec<Entry> {
     let mut cells: Vec<Entry> = vec!["total".into()];
     cells.extend((1..groups).map(|_| Entry::from("")));
-    cells.extend(
-        ["requests", "failed", "input_tokens", "output_tokens", "total_tokens"].map(|field| Entry::from(sum(field))),
-    );
+    cells.extend(fields.iter().map(|(_, field)| Entry::from(words::grouped(&sum(rows, field).to_string()))));
     cells.push(total_cost(rows).into());
     cells
+}
+
+fn sum(rows: &[Value], field: &str) -> u64 {
+    rows.iter().filter_map(|row| row.get(field)?.as_u64()).fold(0, u64::saturating_add)
 }
 
 /// The sum of decimal costs, exact; empty where one is no decimal.

@@ -100,7 +100,7 @@ pub fn run(command: &UsersCommand, api: &Api) -> Result<(), Failure> {
                     Entry::status(status(user)),
                 ]
             });
-            api.screen.table(&["ID", "NAME", "ROLES", "STATUS"], rows.collect(), "No users.")
+            api.screen.table(&["ID", "~NAME", "~ROLES", "STATUS"], rows.collect(), "No users.")
         }
         UsersCommand::Show { user } => show(api, &api.get(&path(api, user)?, Call::default())?.json()?),
         UsersCommand::Add { name, email, operator, member } => {

@@ -3,7 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{problem::Problem, tokens, words};
+use super::{
+    problem::Problem,
+    reply::{Choice, CompletionDetails, Content, Delta, PromptDetails, Reply, Usage},
+    tokens, words,
+};
 
 /// The name of the model.
 pub const MODEL: &str = "demo-chat";
@@ -89,21 +93,13 @@ impl Answer {
     }
 
     /// The whole answer as one body.
-    pub fn whole(&self) -> Value {
+    pub fn whole(&self) -> Reply<'_> {
         let text = self.pieces.concat();
-        let choice = match self.shape {
-            Shape::Chat => json!({
-                "index": 0,
-                "message": { "role": "assistant", "content": text, "refusal": null },
-                "logprobs": null,
-                "finish_reason": self.finish_reason,
-            }),
-            Shape::Text => json!({ "index": 0, "text": text, "logprobs": null, "finish_reason": self.finish_reason }),
+        let (object, content) = match self.shape {
+            Shape::Chat => ("chat.completion", Content::Message { role: "assistant", content: text, refusal: None }),
+            Shape::Text => ("text_completion", Content::Text(text)),
         };
-        let mut body = self.head(false);
-        put(&mut body, "choices", json!([choice]));
-        put(&mut body, "usage", self.usage(self.pieces.len()));
-        body
+        self.reply(object, Some((content, Some(self.finish_reason))), Some(Some(self.usage(self.pieces.len()))))
     }
 
     /// How many events the stream has, the closing `[DONE]` left out.
@@ -117,37 +113,27 @@ impl Answer {
     }
 
     /// The event at `index` of the stream.
-    pub fn chunk(&self, index: usize) -> Value {
+    pub fn chunk(&self, index: usize) -> Reply<'_> {
         let given = self.tokens_until(index);
-        let piece = index.checked_sub(self.opening()).and_then(|index| self.pieces.get(index));
-        let last = index >= self.opening() + self.pieces.len();
-        let mut body = self.head(true);
-        if last && index > self.opening() + self.pieces.len() {
-            put(&mut body, "choices", json!([]));
-            put(&mut body, "usage", self.usage(given));
-            return body;
-        }
-        let finish_reason = if last { json!(self.finish_reason) } else { Value::Null };
-        let choice = match (self.shape, piece) {
-            (Shape::Chat, Some(piece)) => {
-                json!({ "index": 0, "delta": { "content": piece }, "logprobs": null, "finish_reason": finish_reason })
-            }
-            (Shape::Chat, None) => {
-                let delta = if last { json!({}) } else { json!({ "role": "assistant", "content": "" }) };
-                json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason })
-            }
-            (Shape::Text, piece) => {
-                let text = piece.map_or("", String::as_str);
-                json!({ "index": 0, "text": text, "logprobs": null, "finish_reason": finish_reason })
-            }
+        let end = self.opening() + self.pieces.len();
+        let object = match self.shape {
+            Shape::Chat => "chat.completion.chunk",
+            Shape::Text => "text_completion",
         };
-        put(&mut body, "choices", json!([choice]));
-        if self.running_usage {
-            put(&mut body, "usage", self.usage(given));
-        } else if self.include_usage {
-            put(&mut body, "usage", Value::Null);
+        if index > end {
+            return self.reply(object, None, Some(Some(self.usage(given))));
         }
-        body
+        let piece = index.checked_sub(self.opening()).and_then(|index| self.pieces.get(index)).cloned();
+        let content = match self.shape {
+            Shape::Chat if index == end => Content::Delta(Delta::default()),
+            Shape::Chat if index < self.opening() => {
+                Content::Delta(Delta { role: Some("assistant"), content: Some(String::new()) })
+            }
+            Shape::Chat => Content::Delta(Delta { role: None, content: piece }),
+            Shape::Text => Content::Text(piece.unwrap_or_default()),
+        };
+        let usage = if self.running_usage { Some(Some(self.usage(given))) } else { self.include_usage.then_some(None) };
+        self.reply(object, Some((content, (index == end).then_some(self.finish_reason))), usage)
     }
 
     /// A chat's stream opens with an event that has the role and no text.
@@ -157,29 +143,32 @@ impl Answer {
             Shape::Text => 0,
         }
     }
-    fn head(&self, chunk: bool) -> Value {
-        let object = match (self.shape, chunk) {
-            (Shape::Chat, false) => "chat.completion",
-            (Shape::Chat, true) => "chat.completion.chunk",
-            (Shape::Text, _) => "text_completion",
-        };
-        json!({ "id": self.id, "object": object, "created": self.created, "model": MODEL, "system_fingerprint": "tollgate-demo" })
+    fn reply(
+        &self,
+        object: &'static str,
+        choice: Option<(Content, Option<&'static str>)>,
+        usage: Option<Option<Usage>>,
+    ) -> Reply<'_> {
+        let choice = choice.map(|(content, finish_reason)| Choice { index: 0, content, logprobs: None, finish_reason });
+        Reply {
+            id: &self.id,
+            object,
+            created: self.created,
+            model: MODEL,
+            choices: choice.into_iter().collect(),
+            usage,
+            system_fingerprint: "tollgate-demo",
+        }
     }
-    fn usage(&self, completion_tokens: usize) -> Value {
+    fn usage(&self, completion_tokens: usize) -> Usage {
         let completion_tokens = u64::try_from(completion_tokens).unwrap_or(u64::MAX);
-        json!({
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": self.prompt_tokens.saturating_add(completion_tokens),
-            "prompt_tokens_details": { "cached_tokens": 0 },
-            "completion_tokens_details": { "reasoning_tokens": 0 },
-        })
-    }
-}
-
-fn put(body: &mut Value, name: &str, value: Value) {
-    if let Value::Object(fields) = body {
-        fields.insert(name.to_owned(), value);
+        Usage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens,
+            total_tokens: self.prompt_tokens.saturating_add(completion_tokens),
+            prompt_tokens_details: PromptDetails::default(),
+            completion_tokens_details: CompletionDetails::default(),
+        }
     }
 }
 
@@ -302,14 +291,20 @@ mod tests {
         }
         body
     }
+    fn whole(answer: &Answer) -> Value {
+        serde_json::to_value(answer.whole()).unwrap()
+    }
+    fn chunk(answer: &Answer, index: usize) -> Value {
+        serde_json::to_value(answer.chunk(index)).unwrap()
+    }
     fn text_of(answer: &Answer) -> String {
-        let whole = answer.whole();
+        let whole = whole(answer);
         let choice = &whole["choices"][0];
         choice["message"]["content"].as_str().or(choice["text"].as_str()).unwrap().to_owned()
     }
     fn streamed(answer: &Answer) -> String {
         let texts = (0..answer.chunk_count()).map(|index| {
-            let chunk = answer.chunk(index);
+            let chunk = chunk(answer, index);
             let choice = &chunk["choices"][0];
             choice["delta"]["content"].as_str().or(choice["text"].as_str()).unwrap_or_default().to_owned()
         });
@@ -330,10 +325,10 @@ mod tests {
     #[test]
     fn usage_is_what_the_tokenizer_counts() {
         let answer = answer(ask("Explain bridges", json!({ "stream_options": { "include_usage": true } }))).unwrap();
-        let usage = answer.whole()["usage"].clone();
+        let usage = whole(&answer)["usage"].clone();
         assert_eq!(usage["prompt_tokens"], 3 + tokens::count("user") + tokens::count("Explain bridges") + 3);
         assert_eq!(usage["completion_tokens"], tokens::count(&text_of(&answer)));
-        let last = answer.chunk(answer.chunk_count() - 1);
+        let last = chunk(&answer, answer.chunk_count() - 1);
         assert_eq!(last["choices"], json!([]));
         assert_eq!(last["usage"], usage);
     }
@@ -342,33 +337,33 @@ mod tests {
     fn a_stream_without_include_usage_has_no_usage_and_ends_with_its_reason() {
         let answer = answer(ask("Explain bridges", json!({}))).unwrap();
         for index in 0..answer.chunk_count() {
-            assert_eq!(answer.chunk(index).get("usage"), None);
+            assert_eq!(chunk(&answer, index).get("usage"), None);
         }
-        assert_eq!(answer.chunk(0)["choices"][0]["delta"], json!({ "role": "assistant", "content": "" }));
-        assert_eq!(answer.chunk(answer.chunk_count() - 1)["choices"][0]["finish_reason"], "stop");
+        assert_eq!(chunk(&answer, 0)["choices"][0]["delta"], json!({ "role": "assistant", "content": "" }));
+        assert_eq!(chunk(&answer, answer.chunk_count() - 1)["choices"][0]["finish_reason"], "stop");
     }
 
     #[test]
     fn running_usage_grows_by_one_with_each_piece() {
         let answer =
             answer(ask("Explain bridges", json!({ "stream_options": { "continuous_usage_stats": true } }))).unwrap();
-        assert_eq!(answer.chunk(0)["usage"]["completion_tokens"], 0);
-        assert_eq!(answer.chunk(1)["usage"]["completion_tokens"], 1);
-        assert_eq!(answer.chunk(7)["usage"]["completion_tokens"], 7);
+        assert_eq!(chunk(&answer, 0)["usage"]["completion_tokens"], 0);
+        assert_eq!(chunk(&answer, 1)["usage"]["completion_tokens"], 1);
+        assert_eq!(chunk(&answer, 7)["usage"]["completion_tokens"], 7);
     }
 
     #[test]
     fn limits_and_stops_are_kept() {
         let cut = answer(ask("Explain bridges", json!({ "max_tokens": 5 }))).unwrap();
-        assert_eq!(cut.whole()["usage"]["completion_tokens"], 5);
-        assert_eq!(cut.whole()["choices"][0]["finish_reason"], "length");
+        assert_eq!(whole(&cut)["usage"]["completion_tokens"], 5);
+        assert_eq!(whole(&cut)["choices"][0]["finish_reason"], "length");
         let newer = answer(ask("Explain bridges", json!({ "max_tokens": 5, "max_completion_tokens": 3 }))).unwrap();
         assert_eq!(newer.completion_tokens(), 3);
         let stopped = answer(ask("count to 9", json!({ "stop": [", 4", ", 7"] }))).unwrap();
         assert_eq!(text_of(&stopped), "1, 2, 3");
-        assert_eq!(stopped.whole()["choices"][0]["finish_reason"], "stop");
+        assert_eq!(whole(&stopped)["choices"][0]["finish_reason"], "stop");
         let exact = answer(ask("Say hi", json!({ "max_tokens": 1 }))).unwrap();
-        assert_eq!(exact.whole()["choices"][0]["finish_reason"], "stop");
+        assert_eq!(whole(&exact)["choices"][0]["finish_reason"], "stop");
         let json_answer = answer(ask("Say hi", json!({ "response_format": { "type": "json_object" } }))).unwrap();
         assert_eq!(text_of(&json_answer), r#"{"answer":"hi"}"#);
     }

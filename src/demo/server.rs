@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 use tollgate_core::{World, seal::SecretText};
@@ -238,7 +239,7 @@ fn event_stream(answer: Answer, pace: Pace, started: Instant) -> Response<Body> 
         }
         let event = if index < count {
             tokio::time::sleep_until(due(pace, started, answer.tokens_until(index))).await;
-            format!("data: {}\n\n", answer.chunk(index))
+            format!("data: {}\n\n", text_of(&answer.chunk(index)))
         } else {
             "data: [DONE]\n\n".to_owned()
         };
@@ -251,8 +252,13 @@ fn event_stream(answer: Answer, pace: Pace, started: Instant) -> Response<Body> 
     response
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())).boxed());
+/// Serialising what we made ourselves does not fail.
+fn text_of(body: &impl Serialize) -> String {
+    serde_json::to_string(body).unwrap_or_default()
+}
+
+fn json_response(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from(text_of(body))).boxed());
     *response.status_mut() = status;
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

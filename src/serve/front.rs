@@ -1,4 +1,5 @@
-//! The front of the management plane: `/healthz` and `/readyz`, and everything else to the manage crate.
+//! The front of the management plane: everything but `/healthz` and `/readyz` goes to the manage crate. The gateway
+//! answers those two by itself on its own address; on `listen.manage` they are answered here, in the same words.
 //!
 //! It also keeps, for operators, since when each upstream has been as it is.
 
@@ -137,7 +138,7 @@ impl Management for Front {
     fn call(&self, mut request: Request<Incoming>, peer: SocketAddr) -> ManagementFuture {
         let is_probe = matches!(*request.method(), Method::GET | Method::HEAD);
         let probe = match request.uri().path() {
-            "/healthz" if is_probe => Some((true, "alive")),
+            "/healthz" if is_probe => Some((true, "live")),
             "/readyz" if is_probe => Some(self.watch.ready()),
             _ => None,
         };
@@ -150,11 +151,11 @@ impl Management for Front {
 }
 
 fn probed(good: bool, word: &str) -> Response<ManagementBody> {
-    let body = Full::new(Bytes::from(format!("{word}\n"))).map_err(|never| match never {});
+    let body = Full::new(Bytes::from(format!("{{\"status\":\"{word}\"}}"))).map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     if !good {
         headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
@@ -173,6 +174,6 @@ mod tests {
         assert!(watch.stopping().is_none());
         assert_eq!(watch.ready(), (false, "draining"));
         assert_eq!(probed(false, "draining").status(), 503);
-        assert_eq!(probed(true, "alive").status(), 200);
+        assert_eq!(probed(true, "live").status(), 200);
     }
 }
