@@ -85,6 +85,13 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     if access == "public" {
         operation["security"] = json!([{}]);
     }
+    // A body that may be left out is not one that may be null.
+    if let Some(schema) = operation.pointer_mut("/requestBody/content/application~1json/schema")
+        && let Some(object) = schema.pointer("/oneOf/0").cloned()
+        && schema.pointer("/oneOf/1/type") == Some(&json!("null"))
+    {
+        *schema = object;
+    }
     let has_body = operation.get("requestBody").is_some();
     let has_if_match = operation.to_string().contains("\"If-Match\"");
     let fits = |status: u16| match status {

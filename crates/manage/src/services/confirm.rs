@@ -93,3 +93,57 @@ async fn wait<T>(store: &Store, committed: &Committed<T>, at_most: Duration) -> 
         Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::{
+        Actor, Timestamp, World,
+        world::{Clock, Entropy},
+    };
+    use tollgate_store::{StoreOptions, accounts::AccountEdit};
+
+    use super::*;
+
+    struct Fixed;
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1_795_167_000_000)
+        }
+    }
+    impl Entropy for Fixed {
+        fn fill(&self, buffer: &mut [u8]) {
+            // The kernel's, through the standard library's hasher: only different ids are needed.
+            use std::hash::{BuildHasher, RandomState};
+            for chunk in buffer.chunks_mut(8) {
+                let random = RandomState::new().hash_one(chunk.len()).to_le_bytes();
+                chunk.copy_from_slice(&random[..chunk.len()]);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_silent_node_has_not_confirmed_is_pending_and_what_only_gives_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            url: format!("sqlite:{}", directory.path().join("tollgate.db").display()),
+            connections: 2,
+            wait: Duration::from_secs(5),
+            lease: Duration::from_secs(10),
+        };
+        let store = Store::open(options, World::new(Fixed, Fixed)).await.unwrap();
+        let account = store.seed().await.unwrap().account;
+        let _lease = store.node_join(&"silent".parse().unwrap(), "test").await.unwrap();
+        let suspend = |suspended| {
+            let edit = AccountEdit { suspended: Some(suspended), ..AccountEdit::default() };
+            let store = store.clone();
+            async move { store.account_edit(&Actor::system("test"), account, edit, None).await.unwrap() }
+        };
+        let (taken, given) = (suspend(true).await, suspend(false).await);
+        // From here on time is waited for by nobody.
+        tokio::time::pause();
+        let taken = Confirmed::restricting(&store, taken).await;
+        assert!(taken.pending && taken.effective.is_none());
+        let given = Confirmed::extending(&store, given).await;
+        assert!(!given.pending && given.effective.is_none());
+    }
+}

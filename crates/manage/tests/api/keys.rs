@@ -211,11 +211,11 @@ async fn a_revocation_is_answered_when_the_serving_node_has_confirmed_it() {
     let key = house.key().await;
     let node: Slug = "node-1".parse().unwrap();
     let lease = house.store.node_join(&node, "test").await.unwrap();
+    let mut applied = house.store.keyring_base().await.unwrap().seq;
     let path = format!("keys/{}/revoke", key["id"].as_str().unwrap());
     let revoking = house.post(&path, json!({}));
     let serving = async {
         // The node sees the change, cuts three streams, and says so.
-        let mut applied = house.store.keyring_base().await.unwrap().seq;
         loop {
             let report = NodeReport { applied, journal_bytes: 0, complete_until: house.world.now() };
             let Renewal::Granted(grant) = house.store.lease_renew(&lease, &report).await.unwrap() else {

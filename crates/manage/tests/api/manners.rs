@@ -137,3 +137,105 @@ async fn every_documented_endpoint_is_served() {
         assert_eq!(answer.status, expected, "{method} {path}: {}", answer.text);
     }
 }
+
+/// A value of a schema, made of its examples.
+fn sample(schema: &Value, document: &Value) -> Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return sample(document.pointer(&reference[1..]).unwrap(), document);
+    }
+    if let Some(example) = schema.get("example").or_else(|| schema.pointer("/examples/0")) {
+        return example.clone();
+    }
+    if let Some(properties) = schema["properties"].as_object() {
+        let fields = properties.iter().filter(|(name, _)| !["limits", "budget", "user"].contains(&name.as_str()));
+        return fields.map(|(name, field)| (name.clone(), sample(field, document))).collect();
+    }
+    if schema["type"] == "array" {
+        return json!([sample(&schema["items"], document)]);
+    }
+    Value::Null
+}
+
+#[tokio::test]
+async fn every_example_body_of_the_document_is_taken() {
+    let house = House::open().await;
+    house.model("qwen3-32b").await;
+    house.post("upstreams", json!({"name": "spare", "base_url": "http://127.0.0.1:9"})).await.expect(201);
+    house.post("accounts", json!({"handle": "spare", "plan": "unlimited"})).await.expect(201);
+    house.post("plans", json!({"handle": "spare", "paid": true})).await.expect(201);
+    let key = house.key().await["id"].as_str().unwrap().to_owned();
+    let user = house.member("default", "member").await.0;
+    let document: Value = serde_json::from_str(&tollgate_manage::openapi_json()).unwrap();
+    let mut tried = 0;
+    for (method, path) in tollgate_manage::endpoints() {
+        let body = &document["paths"][&path][method.to_lowercase()]["requestBody"]["content"]["application/json"];
+        if body.is_null() {
+            continue;
+        }
+        let mut body = sample(&body["schema"], &document);
+        // What stands there already under the example's name.
+        if (method.as_str(), path.as_str()) == ("POST", "/api/v1/models") {
+            body["name"] = json!("another");
+        }
+        if (method.as_str(), path.as_str()) == ("POST", "/api/v1/upstreams") {
+            body["name"] = json!("another");
+            body["credential"] = json!("sk-another");
+        }
+        if path == "/api/v1/upstreams/{upstream}" {
+            body["credential"] = json!("sk-another");
+        }
+        if path == "/api/v1/users/{id}" {
+            body["email"] = json!("other@example.com");
+        }
+        let id = if path.contains("users") { &user } else { &key };
+        let path = path.trim_start_matches("/api/v1/").replace("{id}", id).replace("{model}", "qwen3-32b");
+        let path = path.replace("{upstream}", "spare").replace("{plan}", "spare").replace("{account}", "spare");
+        let answer = house.call(&house.operator, &method, &path, Some(body.clone())).await;
+        assert!(answer.status.is_success(), "{method} {path} {body}: {}", answer.text);
+        tried += 1;
+    }
+    assert!(tried >= 13, "{tried}");
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_and_never_fails() {
+    let house = House::open().await;
+    let words = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"name\"",
+        "\"models\"",
+        ":",
+        ",",
+        "\"all\"",
+        "null",
+        "1e999",
+        "-",
+        "\\u0000",
+        "\"",
+        "true",
+        "\"limits\"",
+        "\"expires_at\"",
+        "99999999999999999999",
+        "\u{202e}",
+        "\"\\ud800\"",
+    ];
+    let mut random = [0u8; 2];
+    for _ in 0..400 {
+        house.world.fill(&mut random);
+        let mut body = String::from("{");
+        for _ in 0..random[0] % 12 {
+            house.world.fill(&mut random);
+            body.push_str(words[usize::from(random[0]) % words.len()]);
+        }
+        let answer = post_raw(&house, Some("application/json"), body.clone()).await;
+        assert!([201, 400, 402].contains(&answer.status.as_u16()), "{body}: {}", answer.text);
+        let query: String = body.bytes().map(|b| format!("%{b:02x}")).collect();
+        for path in ["keys?search=", "usage?from=", "usage?key=", "audit?action=", "models?cursor=", "keys?account="] {
+            let answer = house.get(&format!("{path}{query}")).await;
+            assert!([200, 400, 404].contains(&answer.status.as_u16()), "{path}{body}: {}", answer.text);
+        }
+    }
+}
