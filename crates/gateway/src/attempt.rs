@@ -735,8 +735,11 @@ impl Inner {
                 Poll::Pending => return self.wait(context).map(|_| ()),
             };
             match self.attempt.as_mut().map(|attempt| &mut attempt.counted) {
-                Some(Counted::Stream(meter)) if meter.push(chunk.clone()).is_err() || meter.observed().done => {
-                    return Poll::Ready(());
+                Some(Counted::Stream(meter)) => {
+                    let is_over = meter.push(chunk).is_err() || meter.observed().done;
+                    if is_over {
+                        return Poll::Ready(());
+                    }
                 }
                 Some(Counted::Whole { gathered, .. }) => {
                     if self.budget.take(chunk.len()).is_err() {
