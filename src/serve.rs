@@ -26,7 +26,7 @@ use front::{Front, Watch};
 use crate::{
     cli::{Failure, Screen},
     settings::{Environment, JournalSync, Settings},
-    telemetry::{self, MetricsServer},
+    telemetry::{self, MetricsListener, MetricsServer},
     world,
 };
 
@@ -53,7 +53,8 @@ pub fn run(settings: Settings, json: bool, environment: &Environment) -> Result<
         deployment.apply_catalog().await?;
         let link = if deployment.seeded.made_now { Some(operator_link(&deployment).await?) } else { None };
         let running = Running::start(deployment).await?;
-        announce(&running, link.as_ref(), &screen)?;
+        announce(&running, link.as_ref(), &screen);
+        drop(link);
         running.until_stopped(&mut signals).await;
         anyhow::Ok(())
     })?)
@@ -124,38 +125,33 @@ impl Running {
         let mut registry = telemetry::registry();
         let options = gateway_options(settings)?;
         let limits = options.limits.clone();
+        // All ports before any part: a gateway that serves would have to be stopped again.
         check_free(settings.listen)?;
-        let public = settings.manage.is_none().then(|| Arc::clone(&front));
+        let metrics = match settings.metrics {
+            Some(address) => Some(MetricsListener::bind(address).await?),
+            None => None,
+        };
+        let manage = match settings.manage {
+            Some(address) => Some(listen_manage(address).await?),
+            None => None,
+        };
+        let public = manage.is_none().then(|| Arc::clone(&front));
         let gateway =
             Gateway::start(options, store.clone(), master_key.clone(), world.clone(), public, &mut registry).await;
         let gateway = gateway.context("the gateway does not start")?;
         let url = url_of(gateway.local_addr());
         watch.serving(gateway);
-        let parts = async {
-            let metrics = match settings.metrics {
-                Some(address) => Some(MetricsServer::start(address, Arc::new(registry)).await?),
-                None => None,
-            };
-            let manage = match settings.manage {
-                Some(address) => Some(start_manage(address, front, limits).await?),
-                None => None,
-            };
-            anyhow::Ok((metrics, manage))
-        };
-        let (metrics, manage) = match parts.await {
-            Ok(parts) => parts,
-            Err(error) => {
-                // The gateway serves already: it must not go without giving its lease back.
-                if let Some(gateway) = watch.stopping() {
-                    gateway.shutdown(Duration::ZERO).await;
-                }
-                return Err(error);
-            }
-        };
-        let chores = tokio::spawn(chores(watch.clone(), deployment.store.clone(), deployment.settings.clone()));
-        let (manage_url, manage) =
-            manage.map_or((None, None), |(address, stop, task)| (Some(url_of(address)), Some((stop, task))));
         let metrics_url = metrics.as_ref().map(|metrics| format!("{}/metrics", url_of(metrics.address)));
+        let manage_url = manage.as_ref().map(|(_, address)| url_of(*address));
+        let metrics = metrics.map(|metrics| metrics.serve(registry));
+        let manage = manage.map(|(listener, _)| {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            (stop, tokio::spawn(serve_management(listener, front, limits, stopped)))
+        });
+        let chores = tokio::spawn(chores(watch.clone(), deployment.store.clone(), deployment.settings.clone()));
         Ok(Self { url, manage_url, metrics_url, watch, metrics, manage, chores, deployment })
     }
 
@@ -198,19 +194,11 @@ impl Running {
     }
 }
 
-async fn start_manage(
-    address: SocketAddr,
-    front: Arc<dyn Management>,
-    limits: Limits,
-) -> anyhow::Result<(SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>)> {
+async fn listen_manage(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("listen.manage: cannot listen on {address}"))?;
     let address = listener.local_addr()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async {
-        let _ = stopped.await;
-    };
-    Ok((address, stop, tokio::spawn(serve_management(listener, front, limits, stopped))))
+    Ok((listener, address))
 }
 
 /// What is to be done from time to time.
@@ -296,33 +284,36 @@ fn url_of(address: SocketAddr) -> String {
     }
 }
 
-/// Says that requests are served. With `--json` one line on standard output, else words on standard error.
-fn announce(running: &Running, link: Option<&PlainKey>, screen: &Screen) -> Result<(), anyhow::Error> {
+/// Says on standard output that requests are served, with `--json` in one line. A link is a secret, so that it goes
+/// there and not among the log lines.
+fn announce(running: &Running, link: Option<&PlainKey>, screen: &Screen) {
     let sign_in = link.map(|link| format!("{}{}", running.console_url(), sign_in_path(link)));
     let data = running.deployment.settings.data.display().to_string();
-    if screen.json() {
-        let line = json!({
+    tracing::info!(url = running.url, manage = running.manage_url, metrics = running.metrics_url, data, "serving");
+    let text = if screen.json() {
+        json!({
             "url": running.url,
             "manage": running.manage_url,
             "metrics": running.metrics_url,
             "sign_in_url": sign_in,
             "data": data,
             "version": env!("CARGO_PKG_VERSION"),
-        });
-        // Whoever started us may not read on: that is no reason not to serve.
-        let _ = screen.print(&line.to_string());
+        })
+        .to_string()
     } else {
         let also = running.manage_url.as_ref().map(|url| format!(", management at {url}")).unwrap_or_default();
-        screen.say(&format!("Tollgate serves at {}{also}. Data in {data}.", running.url));
-        if let Some(sign_in) = &sign_in {
-            screen.say(&format!(
-                "This is its first start. Sign in as the operator, once, at\n  {sign_in}\n\
-                 and for the command line: export TOLLGATE_TOKEN=$(tollgate bootstrap)"
-            ));
-        }
-    }
-    tracing::info!(url = running.url, manage = running.manage_url, metrics = running.metrics_url, data, "serving");
-    Ok(())
+        let settings = &running.deployment.settings;
+        let config = settings.file.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default();
+        let first = sign_in.map(|sign_in| {
+            format!(
+                "\nThis is its first start. Sign in as the operator, once, at\n\n{sign_in}\n\n\
+                 and for the command line: export TOLLGATE_TOKEN=$(tollgate bootstrap{config} --data {data})"
+            )
+        });
+        format!("Tollgate serves at {}{also}. Data in {data}.{}", running.url, first.unwrap_or_default())
+    };
+    // Whoever started us may not read on: that is no reason not to serve.
+    let _ = screen.print(&text);
 }
 
 /// SIGTERM and SIGINT.

@@ -138,7 +138,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// All settings, checked. Paths are absolute or relative to the working directory.
+/// All settings, checked. Paths of what the program makes are absolute.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The settings file that was read, if any.
@@ -298,6 +298,8 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let root = Section::root(&tree)?;
         let data = base.join(root.section("data")?.text("directory")?);
+        // What is shown of it should still be true in another directory.
+        let data = std::path::absolute(&data).unwrap_or(data);
         let (listen, store, journal) = (root.section("listen")?, root.section("store")?, root.section("journal")?);
         let (fleet, keys, usage) = (root.section("fleet")?, root.section("keys")?, root.section("usage")?);
         let (limits, upstream, log) = (root.section("limits")?, root.section("upstream")?, root.section("log")?);

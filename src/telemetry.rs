@@ -66,27 +66,33 @@ pub fn registry() -> Registry {
     registry
 }
 
-/// The server of metrics; it ends when this is dropped.
-pub struct MetricsServer {
+/// The address of metrics, held before anything is started that a busy port would have to stop again.
+pub struct MetricsListener {
     /// Where it listens.
     pub address: SocketAddr,
-    task: tokio::task::JoinHandle<()>,
+    listener: TcpListener,
 }
 
-impl MetricsServer {
-    /// Serves `/metrics` from then on, on this runtime.
-    pub async fn start(address: SocketAddr, registry: Arc<Registry>) -> anyhow::Result<Self> {
+/// The server of metrics; it ends when this is dropped.
+pub struct MetricsServer(tokio::task::JoinHandle<()>);
+
+impl MetricsListener {
+    /// Listens; nobody is answered yet.
+    pub async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| {
             format!("metrics cannot listen on {address}; choose another with --metrics ADDR, or none with --metrics ''")
         })?;
-        let address = listener.local_addr()?;
-        Ok(Self { address, task: tokio::spawn(accept(listener, registry)) })
+        Ok(Self { address: listener.local_addr()?, listener })
+    }
+    /// Serves `/metrics` from then on, on this runtime.
+    pub fn serve(self, registry: Registry) -> MetricsServer {
+        MetricsServer(tokio::spawn(accept(self.listener, Arc::new(registry))))
     }
 }
 impl Drop for MetricsServer {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 

@@ -51,7 +51,13 @@ impl From<SettingsError> for Failure {
 }
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::No(format!("{error:#}"))
+        // A cause that its error has said already is not said twice.
+        let message = error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+            "" => cause,
+            said if said.contains(&cause) => said.to_owned(),
+            said => format!("{said}: {cause}"),
+        });
+        Self::No(message)
     }
 }
 impl From<std::io::Error> for Failure {
@@ -60,5 +66,22 @@ impl From<std::io::Error> for Failure {
             std::io::ErrorKind::BrokenPipe => Self::Enough,
             _ => Self::No(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("no such port").context("cannot listen: no such port").context("it does not start");
+        assert_eq!(Failure::from(error).message(), Some("it does not start: cannot listen: no such port"));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        assert_eq!(Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe)).code(), 0);
+        assert_eq!(Failure::from(std::io::Error::from(std::io::ErrorKind::NotFound)).code(), 1);
     }
 }
