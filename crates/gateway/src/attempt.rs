@@ -39,7 +39,7 @@ pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// A stream's pieces that are there already are given out together up to this many bytes.
 const GATHER_MOST: usize = 64 << 10;
 /// How often it is looked whether the lease is back.
-const LEASE_LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LEASE_LOOK: Duration = Duration::from_millis(20);
 
 /// What of a request matters to its attempts.
 pub(crate) struct Job {
@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     /// Of its own once the client is gone; else that of the connection, which is used again and again.
     watch: Option<Watch>,
     held_since: Option<Instant>,
+    /// A piece was given out: until the next is asked for, it is the client that takes its time.
+    gave: bool,
     stage: Stage,
 }
 
@@ -158,6 +160,7 @@ impl Running {
             budget,
             watch: None,
             held_since: None,
+            gave: false,
             stage: Stage::Forwarding,
         })))
     }
@@ -366,6 +369,17 @@ impl Inner {
 
     /// The next bytes for the client, once the flow has handed over.
     pub fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        if std::mem::take(&mut self.gave)
+            && let Some(attempt) = &mut self.attempt
+        {
+            attempt.heard_at = Instant::now();
+        }
+        let next = self.poll_next(context);
+        self.gave = next.is_ready();
+        next
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         if matches!(self.stage, Stage::Over) {
             return Poll::Ready(None);
         }

@@ -10,6 +10,7 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use crate::{in_flight::Registration, options::Limits};
+use crate::{attempt::LEASE_LOOK, in_flight::Registration, node::Node, options::Limits};
 
 /// After a refusal, what the client is still sending is read for this long: closed at once, the kernel would reset the
 /// connection and the client might never read why.
@@ -127,7 +128,7 @@ impl ClientConnection {
 pub(crate) struct ClientStream {
     stream: TcpStream,
     connection: Rc<ClientConnection>,
-    limits: Rc<Limits>,
+    node: Arc<Node>,
     read_watch: Watch,
     write_watch: Watch,
     blocked_since: Option<Instant>,
@@ -135,11 +136,11 @@ pub(crate) struct ClientStream {
 }
 
 impl ClientStream {
-    pub fn new(stream: TcpStream, connection: Rc<ClientConnection>, limits: Rc<Limits>) -> Self {
+    pub fn new(stream: TcpStream, connection: Rc<ClientConnection>, node: Arc<Node>) -> Self {
         Self {
             stream,
             connection,
-            limits,
+            node,
             read_watch: Watch::default(),
             write_watch: Watch::default(),
             blocked_since: None,
@@ -157,13 +158,27 @@ impl ClientStream {
         self.connection.write_blocked.set(true);
         *self.connection.writer.borrow_mut() = Some(context.waker().clone());
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        if self.write_watch.has_passed(since + self.limits.write_stall, context) {
+        if self.write_watch.has_passed(since + self.node.options.limits.write_stall, context) {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")));
         }
         Poll::Pending
     }
-    fn may_write(&self) -> io::Result<()> {
-        if self.connection.discard.get() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    /// Bytes that waited in buffers may have waited for too long: their request may have been ended, or the node may
+    /// not know any more whether it was.
+    fn poll_may_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.connection.write_blocked.get() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.connection.discard.get() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if self.node.gate.authority_now().is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.write_watch.has_passed(Instant::now() + LEASE_LOOK, context) {
+            context.waker().wake_by_ref();
+        }
+        self.wrote(Poll::Pending, context).map(|stalled| stalled.map(drop))
     }
 }
 
@@ -184,7 +199,7 @@ impl AsyncRead for ClientStream {
             }
             this.connection.wait_idle(context);
         }
-        match this.connection.deadline(&this.limits) {
+        match this.connection.deadline(&this.node.options.limits) {
             // As if the client had closed: there is nobody to say more to.
             Some(deadline) if this.read_watch.has_passed(deadline, context) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client is silent")))
@@ -196,7 +211,7 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.may_write()?;
+        ready!(self.poll_may_write(context))?;
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.wrote(written, context)
     }
@@ -205,7 +220,7 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.may_write()?;
+        ready!(self.poll_may_write(context))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.wrote(written, context)
     }

@@ -101,6 +101,11 @@ impl Follower {
             () = stopped(stop) => {}
         }
         self.node.gate.close();
+        self.release().await;
+    }
+
+    /// Gives the lease back: no restriction waits for this node any more.
+    async fn release(&self) {
         match timeout(RELEASE_TIME, self.node.store.lease_release(&self.lease)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the lease was not given back; it runs out by itself"),
@@ -114,9 +119,13 @@ impl Follower {
             // In doubt, nothing is admitted, and running streams hold back.
             self.node.gate.close();
             tracing::error!(%error, "this node serves nothing until it has joined anew");
+            // What a worker was in the middle of is over then, so that nothing is admitted by the old lease.
+            self.tell_workers(None).await;
+            self.release().await;
             while let Err(error) = self.join_again().await {
                 self.node.gate.close();
                 tracing::warn!(%error, "this node could not join");
+                self.release().await;
                 sleep(JOIN_AGAIN).await;
             }
             tracing::info!(seq = self.applied.0, "this node has joined anew");

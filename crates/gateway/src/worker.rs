@@ -27,7 +27,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot},
-    time::{interval, sleep, timeout},
+    time::{interval, sleep_until, timeout},
 };
 use tollgate_core::{Change, Id, id::IdKind};
 use tollgate_wire::ErrorCode;
@@ -150,6 +150,7 @@ async fn run(
     let mut sweep = interval(SWEEP_INTERVAL);
     let mut look = interval(DRAIN_LOOK);
     let mut end_by: Option<Instant> = None;
+    let mut accept_from = Instant::now();
     loop {
         tokio::select! {
             biased;
@@ -178,11 +179,11 @@ async fn run(
                     }
                 }
             },
-            accepted = accept(listener.as_ref()) => match accepted {
+            accepted = accept(listener.as_ref(), accept_from) => match accepted {
                 Ok((stream, peer)) => worker.accept(stream, peer, &http),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
+                    accept_from = Instant::now() + ACCEPT_PAUSE;
                 }
             },
             _ = sweep.tick() => {
@@ -202,9 +203,14 @@ async fn run(
     }
 }
 
-async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept(listener: Option<&TcpListener>, from: Instant) -> io::Result<(TcpStream, SocketAddr)> {
     match listener {
-        Some(listener) => listener.accept().await,
+        Some(listener) => {
+            if Instant::now() < from {
+                sleep_until(from.into()).await;
+            }
+            listener.accept().await
+        }
         None => std::future::pending().await,
     }
 }
@@ -251,7 +257,7 @@ impl Worker {
         let number = self.clients_so_far.get();
         self.clients_so_far.set(number + 1);
         self.clients.borrow_mut().insert(number, Rc::clone(&client));
-        let stream = ClientStream::new(stream, Rc::clone(&client), Rc::clone(&self.limits));
+        let stream = ClientStream::new(stream, Rc::clone(&client), Arc::clone(node));
         let worker = Rc::clone(self);
         let service = hyper::service::service_fn(move |request| {
             let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
@@ -312,9 +318,10 @@ impl Worker {
     }
     /// Connects to an upstream, or takes a connection that is there.
     pub async fn connect(&self, upstream: &UpstreamEntry, fresh: bool) -> Result<Connection, ConnectError> {
-        match self.pools.take(upstream.revision) {
-            Some(connection) if !fresh => Ok(connection),
-            _ => Connection::open(upstream, &self.node.tls, &self.limits).await,
+        let idle = if fresh { None } else { self.pools.take(upstream.revision) };
+        match idle {
+            Some(connection) => Ok(connection),
+            None => Connection::open(upstream, &self.node.tls, &self.limits).await,
         }
     }
     /// Keeps the connection of an exchange that is over; of one whose answer is complete but for the end of its body,

@@ -7,14 +7,14 @@ mod support;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use http::StatusCode;
-    use tollgate_core::{Actor, Permission};
-    use tollgate_gateway::ReadyState;
+    use tollgate_core::{Actor, Permission, catalog::OnClientGone};
+    use tollgate_gateway::{ReadyState, journal::SyncMode};
     use tollgate_store::keys::{KeyEdit, KeyTransition};
 
-    use crate::support::{Fixture, Script, chat, events};
+    use crate::support::{Echo, Fixture, Script, Setup, chat, events};
 
     const ACTOR: Actor = Actor::system("test");
 
@@ -122,7 +122,11 @@ mod tests {
     #[tokio::test]
     async fn another_upstream_is_asked_when_one_is_overloaded_and_each_try_is_an_attempt() {
         let whole = r#"{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
-        let fixture = Fixture::start_with(vec![Script::whole(503, "busy"), Script::whole(200, whole)], 2).await;
+        let fixture = Fixture::start_with(
+            vec![Script::whole(503, "busy"), Script::whole(200, whole)],
+            Setup { upstreams: 2, ..Setup::default() },
+        )
+        .await;
         let answer = fixture.post("/v1/chat/completions", &chat(false)).await;
         assert_eq!(answer.status, StatusCode::OK);
         let sums = fixture.counted(2).await;
@@ -224,5 +228,60 @@ mod tests {
         fixture.gateway.take().unwrap().shutdown(Duration::ZERO).await;
         assert!(running.rest().await.contains("unavailable"));
         assert_eq!(fixture.usage().await.by_class, [0, 0, 1, 0]);
+    }
+
+    #[tokio::test]
+    async fn where_the_upstream_wants_it_an_answer_is_read_on_for_its_usage_after_the_client_hung_up() {
+        let last = r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":9,"total_tokens":12}}"#;
+        let script =
+            Script::stream(&[r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#]).and_wait(&[last, "[DONE]"]);
+        let setup = Setup { on_client_gone: OnClientGone::Drain, ..Setup::default() };
+        let fixture = Fixture::start_with(vec![script], setup).await;
+        let mut running = fixture.open("/v1/chat/completions", &chat(true)).await;
+        running.next().await.unwrap();
+        drop(running);
+        fixture.upstream.go_on();
+        let sums = fixture.counted(1).await;
+        assert_eq!((sums.by_class, sums.units.output), ([1, 0, 0, 0], 9));
+        fixture.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_key_that_expires_ends_its_running_stream_by_the_clock() {
+        let script = Script::stream(&[r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#]).and_stall();
+        let setup = Setup { expires_in: Some(Duration::from_secs(3)), ..Setup::default() };
+        let fixture = Fixture::start_with(vec![script], setup).await;
+        let running = fixture.open("/v1/chat/completions", &chat(true)).await;
+        let rest = running.rest().await;
+        assert!(rest.contains("api_key_expired") && !rest.contains("[DONE]"), "{rest}");
+        assert_eq!(fixture.post("/v1/chat/completions", &chat(false)).await.code(), "api_key_expired");
+        fixture.stop().await;
+    }
+
+    #[tokio::test]
+    async fn answers_wait_for_the_disk_where_that_is_asked_for() {
+        let whole = r#"{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+        let setup = Setup { sync: SyncMode::Always, ..Setup::default() };
+        let scripts = vec![
+            Script::whole(200, whole),
+            Script::stream(&[r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#, "[DONE]"]),
+        ];
+        let fixture = Fixture::start_with(scripts, setup).await;
+        assert_eq!(fixture.post("/v1/chat/completions", &chat(false)).await.text(), whole);
+        let stream = fixture.post("/v1/chat/completions", &chat(true)).await.text();
+        assert_eq!(events(&stream).last(), Some(&"[DONE]"));
+        assert_eq!(fixture.counted(2).await.by_class, [1, 0, 1, 0], "no usage came with the stream");
+        fixture.stop().await;
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_not_inference_goes_to_management() {
+        let setup = Setup { management: Some(Arc::new(Echo)), ..Setup::default() };
+        let fixture = Fixture::start_with(vec![], setup).await;
+        let answer = fixture.post("/api/v1/keys?x=1", "{}").await;
+        assert_eq!(answer.text(), "POST /api/v1/keys?x=1 from 127.0.0.1, 2 bytes");
+        assert!(answer.header("x-request-id").starts_with("req_"));
+        assert_eq!(fixture.get("/v1/models").await.header("content-type"), "application/json");
+        fixture.stop().await;
     }
 }

@@ -117,6 +117,9 @@ async fn attempt(
             }
             Err(HeadError::Exchange(error)) => {
                 let was_reused = inner.was_reused();
+                if matches!(error, ExchangeError::NotSent(_)) {
+                    inner.unsent();
+                }
                 tracing::debug!(upstream = %upstream.upstream.name, %error, was_reused, "an upstream gave no answer");
                 if !was_reused {
                     inner.upstream_failed();

@@ -31,7 +31,7 @@ use tollgate_core::{
     usage::{Bucket, UsageQuery, UsageSums},
     world::{Clock, Entropy},
 };
-use tollgate_gateway::{Gateway, GatewayOptions};
+use tollgate_gateway::{Gateway, GatewayOptions, Management, ManagementFuture, journal::SyncMode};
 use tollgate_store::{
     Store, StoreOptions,
     catalog::{NewModel, NewUpstream, ServedByName},
@@ -199,6 +199,36 @@ async fn answer(state: Arc<UpstreamState>, request: Request<Incoming>) -> Result
     Ok(response.body(StreamBody::new(stream).boxed_unsync()).unwrap())
 }
 
+/// What a test wants otherwise.
+pub struct Setup {
+    /// The model is served by so many upstreams, all of them the same server.
+    pub upstreams: usize,
+    pub on_client_gone: OnClientGone,
+    pub expires_in: Option<Duration>,
+    pub sync: SyncMode,
+    pub management: Option<Arc<dyn Management>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let (on_client_gone, sync) = (OnClientGone::Cancel, SyncMode::Os);
+        Self { upstreams: 1, on_client_gone, expires_in: None, sync, management: None }
+    }
+}
+
+/// Says what it was asked.
+pub struct Echo;
+impl Management for Echo {
+    fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> ManagementFuture {
+        Box::pin(async move {
+            let said = format!("{} {} from {}", request.method(), request.uri(), peer.ip());
+            let received = request.into_body().collect().await.unwrap().to_bytes().len();
+            let body = Full::new(Bytes::from(format!("{said}, {received} bytes"))).map_err(|never| match never {});
+            Response::new(body.boxed_unsync())
+        })
+    }
+}
+
 /// A gateway with two models, `m` (chat) and `e` (embedding), and a key for all of them.
 pub struct Fixture {
     pub gateway: Option<Gateway>,
@@ -213,10 +243,10 @@ pub struct Fixture {
 
 impl Fixture {
     pub async fn start(scripts: Vec<Script>) -> Self {
-        Self::start_with(scripts, 1).await
+        Self::start_with(scripts, Setup::default()).await
     }
-    /// The model is served by so many upstreams, all of them the same server.
-    pub async fn start_with(scripts: Vec<Script>, upstreams: usize) -> Self {
+    pub async fn start_with(scripts: Vec<Script>, setup: Setup) -> Self {
+        let upstreams = setup.upstreams;
         let directory = tempfile::tempdir().unwrap();
         let world = World::new(Real, Real);
         let upstream = FakeUpstream::start(scripts).await;
@@ -236,7 +266,7 @@ impl Fixture {
                 base_url: format!("http://{}/v1", upstream.address).parse().unwrap(),
                 credential: Some(credential),
                 engine: Engine::Openai,
-                on_client_gone: OnClientGone::Cancel,
+                on_client_gone: setup.on_client_gone,
                 enabled: true,
             };
             drop(store.upstream_create(&actor, new).await.unwrap());
@@ -271,7 +301,7 @@ impl Fixture {
             hash: master.key_pepper().hash(&presented),
             name: "test".parse().unwrap(),
             permission: Permission::All,
-            expires_at: None,
+            expires_at: setup.expires_in.map(|time| world.now().plus(time)),
             note: None,
             created_by: None,
             idempotency_key: None,
@@ -283,8 +313,10 @@ impl Fixture {
             "test".parse().unwrap(),
         );
         options.workers = 2;
+        options.journal.sync = setup.sync;
         let mut registry = prometheus_client::registry::Registry::default();
-        let gateway = Gateway::start(options, store.clone(), master, world, None, &mut registry).await.unwrap();
+        let gateway =
+            Gateway::start(options, store.clone(), master, world, setup.management, &mut registry).await.unwrap();
         let address = gateway.local_addr();
         let text = plain.expose().to_owned();
         Self { gateway: Some(gateway), store, upstream, account, key, text, address, _directory: directory }
