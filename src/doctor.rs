@@ -152,6 +152,17 @@ fn files(settings: &Settings, findings: &mut Findings) {
         }
         Ok(_) => findings.well("data directory", data),
     }
+    if let Some(path) = settings.file.as_deref().filter(|_| settings.file_holds_secret())
+        && std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
+    {
+        let path = path.display();
+        let found = format!("{path} holds a secret, and other users of this machine may read it");
+        findings.fault(
+            "settings file",
+            found,
+            format!("chmod 600 {path}, or {{ file = … }} or {{ env = … }} in its place"),
+        );
+    }
     if let Some(path) = &settings.master_key_path
         && let Ok(metadata) = std::fs::metadata(path)
     {

@@ -365,6 +365,10 @@ impl Settings {
     pub fn show(&self) -> String {
         show::document(&self.effective)
     }
+    /// Whether the settings file itself holds a secret, rather than saying where one is.
+    pub fn file_holds_secret(&self) -> bool {
+        show::file_holds_secret("", &self.effective)
+    }
     /// The commented defaults.
     pub const fn defaults_text() -> &'static str {
         DEFAULTS

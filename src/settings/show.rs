@@ -42,6 +42,18 @@ pub(super) fn document(tree: &Item) -> String {
     text
 }
 
+/// Whether the settings file itself holds a secret, rather than saying where one is.
+pub(super) fn file_holds_secret(name: &str, item: &Item) -> bool {
+    match &item.value {
+        Value::Text(text) if matches!(item.origin, Origin::File(..)) => {
+            SECRETS.contains(&name) || name == "url" && without_password(text) != *text
+        }
+        Value::Table(table) => table.iter().any(|(name, item)| file_holds_secret(name, item)),
+        Value::List(list) => list.iter().any(|item| file_holds_secret("", item)),
+        _ => false,
+    }
+}
+
 fn line(text: &mut String, name: &str, item: &Item) {
     let value = inline(name, &item.value);
     let setting = format!("{name} = {value}");

@@ -104,6 +104,7 @@ fn the_environment_sets_every_type_and_wins_over_the_file() {
     assert!(matches!(&settings.master_key, MasterKeySetting::Present(key) if key.expose() == &[0xab; 32]));
     assert_eq!(settings.upstreams[0].credential.as_ref().unwrap().expose(), "secret-a");
     let by_file = load("", Environment::from([("TOLLGATE__KEYS__MASTER_KEY__FILE", "/run/k")])).unwrap();
+    assert!(!by_file.file_holds_secret());
     assert!(matches!(&by_file.master_key, MasterKeySetting::MissingFile(path) if path == Path::new("/run/k")));
 }
 
@@ -142,6 +143,7 @@ fn secrets_come_from_texts_files_and_variables_and_are_never_shown() {
     let credentials: Vec<_> =
         settings.upstreams.iter().map(|upstream| upstream.credential.as_ref().unwrap().expose()).collect();
     assert_eq!(credentials, ["from-text", "from-file"]);
+    assert!(settings.file_holds_secret());
     let shown = format!("{}{settings:?}", settings.show());
     for secret in ["hunter2", "hunter3", "1111", "from-text", "from-file"] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
