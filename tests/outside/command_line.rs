@@ -327,7 +327,7 @@ async fn the_doctor_says_what_is_well_and_what_is_not(engine: Engine) {
     let settings = house.node.options().directory.join("tollgate.toml").display().to_string();
     let well = cli::run(house.directory.path(), &["doctor", "--config", &settings]);
     assert_eq!(well.code, 0, "{well:?}");
-    house.upstream.go_down();
+    house.upstream.go_down().await;
     let unwell = cli::run(house.directory.path(), &["doctor", "--config", &settings]);
     assert_eq!(unwell.code, 1, "an upstream does not answer: {unwell:?}");
     assert!(unwell.stdout.contains("fake") || unwell.stderr.contains("fake"), "{unwell:?}");

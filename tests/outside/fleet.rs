@@ -5,16 +5,21 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tollgate_tests::{Engine, House, Issued, Node, eventually, house::chat, json};
+use tollgate_tests::{Engine, House, Issued, Node, NodeOptions, eventually, house::chat, json};
 
 /// A second node on the house's store.
 async fn second_node(house: &House) -> Node {
+    second_node_with(house, |_| {}).await
+}
+
+/// A second node with other options.
+async fn second_node_with(house: &House, change: impl FnOnce(&mut NodeOptions)) -> Node {
     let mut options = house.node.options().clone();
     options.directory = house.directory.path().join("second");
     std::fs::create_dir_all(&options.directory).unwrap();
     let master_key = options.directory.join("master.key");
     std::fs::copy(house.node.options().directory.join("master.key"), master_key).unwrap();
-    options.members.retain(|(table, _)| *table != "fleet" || house.node.options().members.len() > 1);
+    change(&mut options);
     options.start().await
 }
 
@@ -30,6 +35,39 @@ async fn ask(node: &Node, key: &Issued, model: &str) -> String {
 /// Waits until the other node knows the key.
 async fn known_on(node: &Node, key: &Issued, model: &str) {
     eventually("the key works on the other node", async || (ask(node, key, model).await == "200").then_some(())).await;
+}
+
+/// Freezes a node that has a request of this key in its socket, revokes the key elsewhere, and lets the node go on.
+async fn revoked_while_frozen(house: &House, other: &Node, key: &Issued) -> Duration {
+    other.freeze();
+    // A request that lies in the stopped node's socket when it wakes up.
+    let mut waiting = other.http().tcp().await;
+    let body = r#"{"model":"chat-a"}"#;
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+        key.key,
+        body.len()
+    );
+    waiting.write_all(request.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    let revoked = house.revoke(key).await.expect(200).json();
+    let waited = began.elapsed();
+    assert_eq!(revoked["effective"]["nodes"].as_array().unwrap().len(), 2, "{revoked}");
+    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_revoked");
+    let before = house.upstream.count().0;
+    other.signal(Signal::CONT);
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).await.unwrap();
+    let line = answer.lines().next().unwrap_or_default();
+    assert!(line.contains(" 401 ") || line.contains(" 503 "), "{answer}");
+    assert_eq!(house.upstream.count().0, before, "nothing was admitted");
+    eventually("the node is back and knows", async || {
+        let answer = ask(other, key, "chat-a").await;
+        assert!(answer.starts_with("401") || answer.starts_with("503"), "{answer}");
+        (answer == "401 api_key_revoked").then_some(())
+    })
+    .await;
+    waited
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,41 +117,28 @@ async fn a_node_that_cannot_answer_is_waited_for_and_then_refuses() {
     let other = second_node(&house).await;
     let key = house.key(&["chat-a"]).await;
     known_on(&other, &key, "chat-a").await;
-    other.signal(Signal::STOP);
-    // A request that lies in the stopped node's socket when it wakes up.
-    let mut waiting = other.http().tcp().await;
-    let body = r#"{"model":"chat-a"}"#;
-    let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
-        key.key,
-        body.len()
-    );
-    waiting.write_all(request.as_bytes()).await.unwrap();
-    let began = Instant::now();
-    let revoked = house.revoke(&key).await.expect(200).json();
-    let waited = began.elapsed();
+    let waited = revoked_while_frozen(&house, &other, &key).await;
     // The node renewed at most a second and a bit before: most of a lease has to pass.
-    assert!(waited > Duration::from_millis(1_200), "{waited:?} {revoked}");
-    assert_eq!(revoked["effective"]["nodes"].as_array().unwrap().len(), 2, "{revoked}");
-    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_revoked");
-    let before = house.upstream.count().0;
-    other.signal(Signal::CONT);
-    let mut answer = String::new();
-    waiting.read_to_string(&mut answer).await.unwrap();
-    let line = answer.lines().next().unwrap_or_default();
-    assert!(line.contains(" 401 ") || line.contains(" 503 "), "{answer}");
-    assert_eq!(house.upstream.count().0, before, "nothing was admitted");
-    eventually("the node is back and knows", async || {
-        let answer = ask(&other, &key, "chat-a").await;
-        assert!(answer.starts_with("401") || answer.starts_with("503"), "{answer}");
-        (answer == "401 api_key_revoked").then_some(())
-    })
-    .await;
+    assert!(waited > Duration::from_millis(1_200), "{waited:?}");
     // From then on nobody is waited for.
     let next = house.key(&["chat-a"]).await;
     known_on(&other, &next, "chat-a").await;
     house.revoke(&next).await.expect(200);
     assert_eq!(ask(&other, &next, "chat-a").await, "401 api_key_revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_another_lease_in_its_settings_keeps_the_promise_too() {
+    let house = house_with_lease("2s").await;
+    // While a setting is rolled out, nodes differ: each is waited for as long as *it* may serve, or it does not start.
+    let other = second_node_with(&house, |options| {
+        options.members.retain(|(table, _)| *table != "fleet");
+        options.members.push(("fleet", "lease = \"8s\"".to_owned()));
+    })
+    .await;
+    let key = house.key(&["chat-a"]).await;
+    known_on(&other, &key, "chat-a").await;
+    revoked_while_frozen(&house, &other, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,8 +39,8 @@ async fn it_stalls_is_hung_up_on_cuts_and_refuses() {
     assert!(stream.events().await.is_err(), "a break is no end");
     assert!(ask(&upstream, json!({"model": "m", "fake": {"cut_at": 0}})).try_send().await.is_err());
     ask(&upstream, json!({"model": "m", "fake": {"status": 503}})).send().await.expect(503);
-    upstream.go_down();
+    upstream.go_down().await;
     assert!(ask(&upstream, json!({"model": "m"})).try_send().await.is_err());
-    upstream.come_back();
+    upstream.come_back().await;
     ask(&upstream, json!({"model": "m"})).send().await.expect(200);
 }

@@ -11,6 +11,7 @@ on_both!(
     the_settings_file_is_applied_at_start_and_only_what_changed,
     state_outlives_a_restart,
     a_setting_that_is_not_known_stops_the_start,
+    keys_and_tokens_outlive_a_change_of_the_prefix,
 );
 
 async fn models_and_upstreams_change_without_a_restart(engine: Engine) {
@@ -205,4 +206,20 @@ async fn a_setting_that_is_not_known_stops_the_start(engine: Engine) {
     let refused = options.member("keys", "prefex = \"tg\"").try_start().await.expect_err("a mistyped setting");
     assert!(refused.contains("prefex") && refused.contains("keys.prefix"), "{refused}");
     assert!(refused.contains("tollgate.toml:"), "names the line: {refused}");
+}
+
+async fn keys_and_tokens_outlive_a_change_of_the_prefix(engine: Engine) {
+    let house = House::open(engine).await;
+    let old = house.key(&["chat-a"]).await;
+    let House { node, upstream, token, database, directory } = house;
+    let options = node.kill().member("keys", "prefix = \"acme\"");
+    let house = House { node: options.start().await, upstream, token, database, directory };
+    assert_eq!(house.ask(&old.key, "chat-a").await, "200");
+    let new = house.key(&["chat-a"]).await;
+    assert!(new.key.starts_with("acme_"), "{}", &new.key[..8]);
+    assert_eq!(house.ask(&new.key, "chat-a").await, "200");
+    let listed = house.api("GET", "keys").send().await.expect(200).to_string();
+    assert!(listed.contains(&old.key[..15]) && listed.contains(&new.key[..17]), "hints are how keys begin: {listed}");
+    house.revoke(&old).await.expect(200);
+    assert_eq!(house.ask(&old.key, "chat-a").await, "401 api_key_revoked");
 }

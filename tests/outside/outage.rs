@@ -93,7 +93,7 @@ async fn a_node_that_is_told_to_stop_finishes_what_runs_and_takes_nothing_new(en
     assert_eq!(events.last().unwrap(), "[DONE]", "{events:?}");
     let House { node, upstream, token, database, directory } = house;
     let options = node.options().clone();
-    let status = node.terminate(DEADLINE).await;
+    let status = node.ended(DEADLINE).await;
     assert!(status.success(), "{status}");
     let house = House { node: options.start().await, upstream, token, database, directory };
     let (requests, input, output) = house.upstream.count();

@@ -55,16 +55,16 @@ async fn what_did_not_work_on_the_request_is_left_for_another_upstream_and_both_
 async fn an_upstream_that_is_gone_is_replaced_without_the_client_noticing(engine: Engine) {
     let (house, second) = two(engine, (1, 1), "connect = \"1s\"").await;
     let key = house.key(&["m"]).await;
-    house.upstream.go_down();
+    house.upstream.go_down().await;
     for _ in 0..10 {
         assert_eq!(house.ask(&key.key, "m").await, "200");
     }
     assert_eq!(second.count().0, 10);
-    second.go_down();
+    second.go_down().await;
     let reply = house.chat(&key.key, "m", json!({})).send().await;
     assert!(["502 upstream_error", "503 no_healthy_upstream"].contains(&reply.answer().as_str()), "{reply}");
-    second.come_back();
-    house.upstream.come_back();
+    second.come_back().await;
+    house.upstream.come_back().await;
     eventually("requests are served again", async || (house.ask(&key.key, "m").await == "200").then_some(())).await;
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 
 use crate::{Http, eventually, within};
@@ -191,6 +191,16 @@ impl Node {
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("kill");
     }
+    /// Stops it where it stands (`SIGSTOP`), and waits until it does.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let stopped = waitpid(Some(self.pid()), WaitOptions::UNTRACED).expect("wait").expect("a status");
+        assert!(stopped.1.stopped(), "{stopped:?}");
+    }
+    /// Waits until it has ended by itself, for at most `patience`.
+    pub async fn ended(mut self, patience: Duration) -> ExitStatus {
+        within(patience, "the node ends", async || self.child.try_wait().expect("wait")).await
+    }
     /// `kill -9`, and waits until it is gone.
     pub fn kill(mut self) -> NodeOptions {
         self.child.kill().expect("kill");
@@ -198,9 +208,9 @@ impl Node {
         self.options.clone()
     }
     /// `SIGTERM`, and waits until it is gone, for at most `patience`.
-    pub async fn terminate(mut self, patience: Duration) -> ExitStatus {
+    pub async fn terminate(self, patience: Duration) -> ExitStatus {
         self.signal(Signal::TERM);
-        within(patience, "the node ends after SIGTERM", async || self.child.try_wait().expect("wait")).await
+        self.ended(patience).await
     }
     /// Its log so far.
     #[must_use]

@@ -344,6 +344,7 @@ struct Shared {
     released: watch::Sender<u64>,
     connections: AtomicU64,
     down: watch::Sender<bool>,
+    listening: watch::Sender<bool>,
 }
 
 impl FakeUpstream {
@@ -357,17 +358,35 @@ impl FakeUpstream {
             released: watch::channel(0).0,
             connections: AtomicU64::new(0),
             down: watch::channel(false).0,
+            listening: watch::channel(true).0,
         });
         let accepting = Arc::clone(&shared);
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            let mut listener = Some(listener);
+            let mut switch = accepting.down.subscribe();
+            loop {
+                let accepted = match &listener {
+                    Some(listening) => tokio::select! {
+                        accepted = listening.accept() => accepted,
+                        _ = switch.wait_for(|down| *down) => {
+                            // Connections are refused, not taken and dropped: nobody worked on anything.
+                            listener = None;
+                            accepting.listening.send_replace(false);
+                            continue;
+                        }
+                    },
+                    None => {
+                        let _ = switch.wait_for(|down| !*down).await;
+                        listener = TcpListener::bind(address).await.ok();
+                        accepting.listening.send_replace(listener.is_some());
+                        continue;
+                    }
+                };
+                let Ok((stream, _)) = accepted else { return };
                 accepting.connections.fetch_add(1, Ordering::Relaxed);
                 let shared = Arc::clone(&accepting);
                 tokio::spawn(async move {
                     let mut down = shared.down.subscribe();
-                    if *down.borrow_and_update() {
-                        return;
-                    }
                     let _ = stream.set_nodelay(true);
                     let hang_up = Arc::new(tokio::sync::Notify::new());
                     let answering = Arc::clone(&shared);
@@ -400,13 +419,15 @@ impl FakeUpstream {
     pub fn release(&self) {
         self.shared.released.send_modify(|count| *count += 1);
     }
-    /// Breaks every connection and refuses new ones.
-    pub fn go_down(&self) {
+    /// Breaks every connection and refuses new ones, until [`Self::come_back`].
+    pub async fn go_down(&self) {
         self.shared.down.send_replace(true);
+        let _ = self.shared.listening.subscribe().wait_for(|listening| !listening).await;
     }
     /// Takes connections again.
-    pub fn come_back(&self) {
+    pub async fn come_back(&self) {
         self.shared.down.send_replace(false);
+        let _ = self.shared.listening.subscribe().wait_for(|listening| *listening).await;
     }
     /// Everything that it saw, in order.
     #[must_use]
