@@ -43,6 +43,9 @@ mod catalog;
 #[path = "contract/changes.rs"]
 mod changes;
 #[cfg(test)]
+#[path = "contract/futures.rs"]
+mod futures;
+#[cfg(test)]
 #[path = "contract/keys.rs"]
 mod keys;
 #[cfg(test)]

@@ -225,7 +225,7 @@ CREATE INDEX usage_attempts_by_start ON usage_attempts (started_at);
 CREATE TABLE usage_accounts (
     account_no BIGINT NOT NULL PRIMARY KEY
 );
--- Sums of attempts. grain: 0 minute, 1 hour, 2 day, 3 month, 4 year, in UTC; bucket: its beginning.
+-- Sums of attempts. grain: 0 minute, 1 hour, 2 day, 3 month, 4 quarter, 5 year, in UTC; bucket: its beginning.
 -- cube: 1 account, 2 account and model, 3 account and key, 4 account, key and model; a number that is not part is 0.
 CREATE TABLE usage_rollups (
     cube BIGINT NOT NULL,

@@ -10,6 +10,7 @@ pub(super) enum Grain {
     Hour,
     Day,
     Month,
+    Quarter,
     Year,
 }
 
@@ -18,7 +19,7 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl Grain {
-    pub(super) const ALL: [Self; 5] = [Self::Minute, Self::Hour, Self::Day, Self::Month, Self::Year];
+    pub(super) const ALL: [Self; 6] = [Self::Minute, Self::Hour, Self::Day, Self::Month, Self::Quarter, Self::Year];
 
     /// Its number in the store.
     pub(super) const fn code(self) -> i64 {
@@ -27,7 +28,8 @@ impl Grain {
             Self::Hour => 1,
             Self::Day => 2,
             Self::Month => 3,
-            Self::Year => 4,
+            Self::Quarter => 4,
+            Self::Year => 5,
         }
     }
     /// The beginning of the bucket that holds this instant, in Unix milliseconds.
@@ -40,6 +42,10 @@ impl Grain {
                 let (year, month, _) = civil(ms.div_euclid(DAY_MS));
                 days(year, month) * DAY_MS
             }
+            Self::Quarter => {
+                let (year, month, _) = civil(ms.div_euclid(DAY_MS));
+                days(year, month - (month - 1) % 3) * DAY_MS
+            }
             Self::Year => days(civil(ms.div_euclid(DAY_MS)).0, 1) * DAY_MS,
         }
     }
@@ -50,6 +56,7 @@ impl Grain {
             Self::Hour => start + HOUR_MS,
             Self::Day => start + DAY_MS,
             Self::Month => self.floor(start + 31 * DAY_MS),
+            Self::Quarter => self.floor(start + 92 * DAY_MS),
             Self::Year => self.floor(start + 366 * DAY_MS),
         }
     }
@@ -149,6 +156,11 @@ mod tests {
                 at.first_of_year().to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond();
             assert_eq!(Grain::Month.floor(midnight + 5), first, "{at}");
             assert_eq!(Grain::Year.floor(midnight + 5), year, "{at}");
+            let quarter = Grain::Quarter.floor(midnight + 5);
+            assert_eq!(quarter, Grain::Month.floor(quarter));
+            assert_eq!(Grain::Quarter.end(quarter), Grain::Quarter.floor(Grain::Quarter.end(quarter)));
+            assert!(quarter <= first && first < Grain::Quarter.end(quarter), "{at}");
+            assert_eq!((at.month() - 1) % 3 == 0, first == quarter, "{at}");
             at = at.tomorrow().unwrap();
         }
     }

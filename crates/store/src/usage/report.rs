@@ -1,6 +1,6 @@
 //! Reports: the finest cube that a question needs, read in the coarsest grains that fit its range, names joined at the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::AssertSqlSafe;
 use tollgate_core::{
@@ -123,20 +123,27 @@ enum Width {
 
 async fn sum(tx: &mut Tx, query: &UsageQuery, pieces: &[Piece], width: Width) -> Result<HashMap<Group, UsageSums>> {
     let mut groups: HashMap<Group, UsageSums> = HashMap::new();
-    for grain in grain::Grain::ALL {
-        let pieces: Vec<Piece> = pieces.iter().filter(|piece| piece.grain == grain).copied().collect();
-        for pieces in pieces.chunks(MOST_PIECES) {
-            let (sql, values) = statement(query, grain, pieces, width);
-            for row in &tx.rows(AssertSqlSafe(sql), values).await? {
-                let mut columns = row.columns();
-                let group = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
-                let more = read_sums(&mut columns, width)?;
-                let sums = groups.entry(group).or_default();
-                *sums = plus(sums, &more);
-            }
-            if groups.len() > Store::MOST_USAGE_ROWS {
-                return Err(super::TOO_MANY_ROWS);
-            }
+    // All grains in one statement: the store adds them up, and hands over each group once.
+    for pieces in pieces.chunks(MOST_PIECES) {
+        let (sql, values) = statement(query, pieces, width);
+        for row in &tx.rows(AssertSqlSafe(sql), values).await? {
+            let mut columns = row.columns();
+            let mut grouped = |by: Option<GroupBy>| match by {
+                Some(by) if !query.group_by.contains(&by) => Ok(0),
+                _ => columns.next(),
+            };
+            let group = (
+                grouped(None)?,
+                grouped(Some(GroupBy::Account))?,
+                grouped(Some(GroupBy::Key))?,
+                grouped(Some(GroupBy::Model))?,
+            );
+            let more = read_sums(&mut columns, width)?;
+            let sums = groups.entry(group).or_default();
+            *sums = plus(sums, &more);
+        }
+        if groups.len() > Store::MOST_USAGE_ROWS {
+            return Err(super::TOO_MANY_ROWS);
         }
     }
     Ok(groups)
@@ -144,28 +151,29 @@ async fn sum(tx: &mut Tx, query: &UsageQuery, pieces: &[Piece], width: Width) ->
 
 /// `CROSS JOIN` keeps SQLite to the written order of the tables: for each wanted line and each piece one walk over
 /// neighbouring rows. A plus before a column keeps it from choosing an index by that column.
-fn statement(query: &UsageQuery, grain: grain::Grain, pieces: &[Piece], width: Width) -> (String, Vec<Value>) {
+fn statement(query: &UsageQuery, pieces: &[Piece], width: Width) -> (String, Vec<Value>) {
     let mut values = values![];
     let mut bind = |value: Value| {
         values.push(value);
         values.len()
     };
-    let mut sql = String::from("WITH piece (number, low, high, width) AS (VALUES ");
+    let mut sql = String::from("WITH piece (grain, number, low, high, width) AS (VALUES ");
     for (at, piece) in pieces.iter().enumerate() {
-        let numbers = [piece.index, piece.from, piece.to, piece.width].map(|int| bind(int.into()));
-        let [a, b, c, d] = numbers;
-        sql.push_str(&format!("{}(${a}, ${b}, ${c}, ${d})", if at == 0 { "" } else { ", " }));
+        let numbers = [piece.grain.code(), piece.index, piece.from, piece.to, piece.width];
+        let numbers = numbers.map(|int| format!("${}", bind(int.into())));
+        sql.push_str(&format!("{}({})", if at == 0 { "" } else { ", " }, numbers.join(", ")));
     }
     sql.push(')');
-    let by_key = !query.keys.is_empty() && query.keys.len() <= MOST_LOOKUPS;
+    // Each key once: a line that is named twice would be added twice.
+    let keys: BTreeSet<i64> = query.keys.iter().map(|key| key.get()).collect();
+    let by_key = !keys.is_empty() && keys.len() <= MOST_LOOKUPS;
     let mut from = String::from("piece CROSS JOIN usage_rollups r");
     let mut conditions = format!(
-        "r.cube = ${} AND r.grain = ${} AND r.bucket >= piece.low AND r.bucket < piece.high",
+        "r.cube = ${} AND r.grain = piece.grain AND r.bucket >= piece.low AND r.bucket < piece.high",
         bind(Cube::of(query).code().into()),
-        bind(grain.code().into())
     );
     if by_key {
-        let numbers: Vec<String> = query.keys.iter().map(|key| format!("(${})", bind((*key).into()))).collect();
+        let numbers: Vec<String> = keys.iter().map(|key| format!("(${})", bind((*key).into()))).collect();
         sql.push_str(&format!(", line (key_no) AS (VALUES {})", numbers.join(", ")));
         from = format!("line CROSS JOIN {from}");
         conditions.push_str(" AND r.key_no = line.key_no AND r.key_no <> 0");
@@ -189,17 +197,16 @@ fn statement(query: &UsageQuery, grain: grain::Grain, pieces: &[Piece], width: W
         }
     };
     if !by_key {
-        only("key_no", query.keys.iter().map(|key| Value::from(*key)).collect());
+        only("key_no", keys.iter().map(|key| Value::from(*key)).collect());
     }
     only("model_no", query.models.iter().map(|model| Value::from(*model)).collect());
-    let grouped = |by: GroupBy, column: &'static str| if query.group_by.contains(&by) { column } else { "0" };
-    let group = [
-        "piece.number + (r.bucket - piece.low) / piece.width",
-        grouped(GroupBy::Account, "r.account_no"),
-        grouped(GroupBy::Key, "r.key_no"),
-        grouped(GroupBy::Model, "r.model_no"),
-    ];
-    let columns: Vec<String> = group.iter().map(|column| format!("CAST({column} AS BIGINT)")).collect();
+    let mut group = vec!["piece.number + (r.bucket - piece.low) / piece.width"];
+    for (by, column) in [(GroupBy::Account, "r.account_no"), (GroupBy::Key, "r.key_no"), (GroupBy::Model, "r.model_no")]
+    {
+        if query.group_by.contains(&by) {
+            group.push(column);
+        }
+    }
     let sums: Vec<String> = SUMS
         .iter()
         .map(|sum| match width {
@@ -209,13 +216,12 @@ fn statement(query: &UsageQuery, grain: grain::Grain, pieces: &[Piece], width: W
             }
         })
         .collect();
-    let by: Vec<&str> = group.into_iter().filter(|column| *column != "0").collect();
     let limit = bind(Value::from(i64::try_from(Store::MOST_USAGE_ROWS + 1).unwrap_or(i64::MAX)));
     sql.push_str(&format!(
         " SELECT {}, {} FROM {from} WHERE {conditions} GROUP BY {} LIMIT ${limit}",
-        columns.join(", "),
+        group.join(", "),
         sums.join(", "),
-        by.join(", ")
+        group.join(", ")
     ));
     (sql, values)
 }

@@ -156,6 +156,10 @@ async fn an_attempt_that_is_there_already_is_not_counted_again(fixture: Fixture)
     ship(&fixture, &[first.clone(), first.clone()]).await;
     ship(&fixture, &[first, second]).await;
     assert_eq!(total(&fixture).await.requests, 2);
+    // Nor is a key that is asked for twice.
+    let all = query("2026-05-04T00:00:00Z", "2026-05-05T00:00:00Z", Bucket::Total, &[]);
+    let twice = UsageQuery { keys: vec![customer.keys[0].no; 3], ..all };
+    assert_eq!(fixture.store.usage_report(&twice).await.unwrap()[0].sums.requests, 2);
 }
 
 async fn absurd_figures_saturate_and_stop_nothing(fixture: Fixture) {
