@@ -17,6 +17,7 @@
 //! | [`outage`] | a store that is gone, a node that stops |
 //! | [`load`] | crashes and revocations under load |
 //! | [`command_line`] | the CLI |
+//! | [`observability`] | metrics, log lines, the second address |
 //! | [`openai`] | the official `openai` package for Python |
 //! | [`demo`] | `tollgate demo` |
 //! | [`architecture`] | the house is as ARCHITECTURE.md says |
@@ -34,6 +35,7 @@ mod lifecycle;
 mod load;
 mod main_job;
 mod management;
+mod observability;
 mod openai;
 mod outage;
 mod requests;

@@ -36,6 +36,7 @@ on_both!(
     a_model_that_nobody_serves_says_so,
     usage_that_lies_is_neither_repaired_nor_believed_too_far,
     error_texts_are_never_counted_as_output,
+    a_compressed_reply_is_passed_on_and_never_guessed_at,
 );
 
 async fn what_did_not_work_on_the_request_is_left_for_another_upstream_and_both_attempts_count(engine: Engine) {
@@ -171,4 +172,15 @@ async fn error_texts_are_never_counted_as_output(engine: Engine) {
         (&json!(0), &json!(0), &json!(requests)),
         "{usage}"
     );
+}
+
+async fn a_compressed_reply_is_passed_on_and_never_guessed_at(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    // The upstream was asked for identity: one that compresses all the same is either passed on or refused, and what
+    // cannot be read is not counted as read.
+    let fake = json!({"encoding": "gzip", "garbage": "\u{1f}not really gzip"});
+    let reply = house.chat(&key.key, "chat-a", json!({"fake": fake})).send().await;
+    assert!(reply.answer() == "502 upstream_error" || reply.header("content-encoding") == "gzip", "{reply}");
+    assert_eq!(house.usage_of(1).await["classes"]["exact"], 0);
 }
