@@ -157,7 +157,7 @@ fn files(settings: &Settings, findings: &mut Findings) {
     {
         let path = path.display();
         let found = format!("{path} holds a secret, and other users of this machine may read it");
-        findings.fault(
+        findings.care(
             "settings file",
             found,
             format!("chmod 600 {path}, or {{ file = … }} or {{ env = … }} in its place"),

@@ -274,3 +274,67 @@ fn random_hex(world: &World, bytes: usize) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_ONCE: Pace = Pace { first: Duration::ZERO, token: Duration::ZERO };
+
+    /// Status and text of an answer.
+    fn ask(server: &DemoServer, path: &str, credential: &str, body: Option<Value>) -> (u16, String) {
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", server.base_url()))
+            .header(header::AUTHORIZATION, format!("Bearer {credential}"))
+            .body(body.map(|body| body.to_string()).unwrap_or_default())
+            .unwrap();
+        let agent = crate::cli::agent(Duration::from_secs(10), Duration::from_secs(60));
+        let mut response = agent.run(request).unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    #[test]
+    fn it_answers_over_http_whole_and_as_a_stream_and_refuses_strangers() {
+        let server = DemoServer::start(crate::world::real(), AT_ONCE).unwrap();
+        let credential = server.credential.expose();
+        let (status, models) = ask(&server, "/models", credential, None);
+        assert!(status == 200 && MODELS.iter().all(|name| models.contains(name)), "{models}");
+        assert_eq!(ask(&server, "/models", "guessed", None).0, 401);
+        assert_eq!(ask(&server, "/nowhere", credential, None).0, 404);
+        let chat = |model: &str, stream: bool| json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "count to 3" }] });
+        let (status, whole) = ask(&server, "/chat/completions", credential, Some(chat(chat::MODEL, false)));
+        assert!(status == 200 && whole.contains("\"1, 2, 3\""), "{whole}");
+        let (status, events) = ask(&server, "/chat/completions", credential, Some(chat(chat::MODEL, true)));
+        assert!(status == 200 && events.ends_with("data: [DONE]\n\n"), "{events}");
+        let (status, error) = ask(&server, "/chat/completions", credential, Some(chat(embedding::MODEL, false)));
+        assert!(status == 404 && error.contains("model_not_found"), "{error}");
+        assert_eq!(ask(&server, "/embeddings", credential, Some(json!({ "model": embedding::MODEL }))).0, 400);
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_client_and_the_server_with_its_owner() {
+        let pace = Pace { first: Duration::ZERO, token: Duration::from_secs(3_600) };
+        let server = DemoServer::start(crate::world::real(), pace).unwrap();
+        let body =
+            json!({ "model": chat::MODEL, "stream": true, "messages": [{ "role": "user", "content": "hello" }] });
+        let request = Request::post(format!("{}/chat/completions", server.base_url()))
+            .header(header::AUTHORIZATION, format!("Bearer {}", server.credential.expose()))
+            .body(body.to_string())
+            .unwrap();
+        let response = crate::cli::agent(Duration::from_secs(10), Duration::from_secs(60)).run(request).unwrap();
+        drop(response);
+        // An answer that takes hours does not hold the server up.
+        drop(server);
+    }
+
+    #[test]
+    fn a_pace_is_two_numbers_of_milliseconds() {
+        assert_eq!("150:25".parse(), Ok(Pace::HUMAN));
+        assert_eq!("0".parse(), Ok(AT_ONCE));
+        for wrong in ["", "fast", "1:", "-1:2", "1:2:3"] {
+            assert!(wrong.parse::<Pace>().is_err(), "{wrong}");
+        }
+    }
+}
