@@ -6,6 +6,10 @@ use anyhow::Context;
 
 /// A tick of `/proc/PID/stat`: Linux shows 100 a second on every platform.
 const TICK: Duration = Duration::from_millis(10);
+/// Between two looks whether a process is at rest.
+const SETTLE_PAUSE: Duration = Duration::from_millis(300);
+/// How often that is looked at.
+const SETTLE_LOOKS: u32 = 100;
 
 /// User and system time so far, children that run included.
 pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
@@ -14,6 +18,33 @@ pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
         let Ok(entry) = entry else { continue };
         let Some(stat) = stat(&entry.path().join("stat").display().to_string()) else { continue };
         if stat.pid == pid || stat.parent == pid {
+            ticks += stat.ticks;
+        }
+    }
+    Ok(TICK * ticks)
+}
+
+/// Waits until a process has worked off what it put by (usage on its way to the store).
+pub fn settle(pid: u32) -> anyhow::Result<()> {
+    let mut before = cpu(pid)?;
+    for _ in 0..SETTLE_LOOKS {
+        std::thread::sleep(SETTLE_PAUSE);
+        let now = cpu(pid)?;
+        if now.saturating_sub(before) <= TICK {
+            return Ok(());
+        }
+        before = now;
+    }
+    Ok(())
+}
+
+/// User and system time of the threads whose names begin with `name`.
+pub fn cpu_of_threads(pid: u32, name: &str) -> anyhow::Result<Duration> {
+    let mut ticks = 0;
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))?.filter_map(Result::ok) {
+        let path = entry.path();
+        let is_named = fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.starts_with(name));
+        if is_named && let Some(stat) = stat(&path.join("stat").display().to_string()) {
             ticks += stat.ticks;
         }
     }

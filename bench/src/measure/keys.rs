@@ -45,8 +45,8 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
     let (mut few_cpu, mut many_cpu) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let count = scale.of(20_000);
-        let a = cpu_of(few.pid(), few.address(), &load::chat(few_key, "m0", false), count)?;
-        let b = cpu_of(many.pid(), many.address(), &load::chat(many_key, "m0", false), count)?;
+        let (_, a) = cpu_of(few.pid(), few.address(), &load::chat(few_key, "m0", false), count)?;
+        let (_, b) = cpu_of(many.pid(), many.address(), &load::chat(many_key, "m0", false), count)?;
         if round > 0 {
             few_cpu.push(a);
             many_cpu.push(b);
@@ -68,7 +68,7 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
             goal: format!("at most 400 bytes{}", met(each <= 400.0)),
         },
         Line {
-            what: format!("CPU for a plain chat request with {many_keys} keys"),
+            what: format!("CPU of the data plane for a plain chat request with {many_keys} keys"),
             ours: format!("{many_cpu:.1} µs"),
             neighbour: format!("with {FEW} keys: {few_cpu:.1} µs"),
             goal: "no slower".to_owned(),

@@ -15,15 +15,20 @@ use crate::{
 
 /// Clients at once.
 const CONNECTIONS: usize = 64;
+/// What the names of the data plane's threads begin with.
+const WORKERS: &str = "worker-";
 /// Rounds, in turn with the neighbour.
 const ROUNDS: usize = 5;
 
-/// CPU for each of `count` requests, in microseconds.
-pub fn cpu_of(pid: u32, address: SocketAddr, request: &[u8], count: u64) -> anyhow::Result<f64> {
-    let before = process::cpu(pid)?;
+/// CPU for each of `count` requests, in microseconds: all of it, shipping usage to the store included, and that of the
+/// data plane's threads alone.
+pub fn cpu_of(pid: u32, address: SocketAddr, request: &[u8], count: u64) -> anyhow::Result<(f64, f64)> {
+    let before = (process::cpu(pid)?, process::cpu_of_threads(pid, WORKERS)?);
     load::run(address, request, CONNECTIONS, count)?;
-    let spent: Duration = process::cpu(pid)?.saturating_sub(before);
-    Ok(spent.as_secs_f64() * 1e6 / count as f64)
+    process::settle(pid)?;
+    let each = |spent: Duration| spent.as_secs_f64() * 1e6 / count as f64;
+    let workers = process::cpu_of_threads(pid, WORKERS)?.saturating_sub(before.1);
+    Ok((each(process::cpu(pid)?.saturating_sub(before.0)), each(workers)))
 }
 
 /// Measures.
@@ -42,23 +47,25 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
     ] {
         let request = load::chat(&key, "m0", stream);
         let count = scale.of(count);
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut ours, mut workers, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
         // The first round warms both up.
         for round in 0..=ROUNDS {
-            let neighbour = cpu_of(nginx.pid(), nginx.address(), &request, count)?;
-            let own = cpu_of(server.pid(), server.address(), &request, count)?;
+            let (neighbour, _) = cpu_of(nginx.pid(), nginx.address(), &request, count)?;
+            let (own, own_workers) = cpu_of(server.pid(), server.address(), &request, count)?;
             sent += count;
             if round > 0 {
                 theirs.push(neighbour);
                 ours.push(own);
+                workers.push(own_workers);
             }
         }
         let (ours, theirs) = (median(ours).unwrap_or(0.0), median(theirs).unwrap_or(0.0));
+        let workers = median(workers).unwrap_or(0.0);
         let ratio = ours / theirs;
         let met = if ratio <= most { "" } else { ", missed" };
         lines.push(Line {
             what: what.to_owned(),
-            ours: format!("{ours:.1} µs ({ratio:.2} ×)"),
+            ours: format!("{ours:.1} µs ({ratio:.2} ×); of it data plane {workers:.1} µs ({:.2} ×)", workers / theirs),
             neighbour: format!("nginx {} with a `map`: {theirs:.1} µs", nginx::version()?),
             goal: format!("{goal}{met}"),
         });
