@@ -53,7 +53,7 @@ async fn client(address: SocketAddr, request: Arc<[u8]>, left: Arc<AtomicU64>) -
     let take = |left: u64| left.checked_sub(1);
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
         let status = connection.send(&request).await?;
-        ensure!(status == 200, "status {status}");
+        ensure!(status == 200, "status {status}: {}", connection.last_body());
     }
     Ok(())
 }
@@ -70,6 +70,11 @@ impl Connection {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(64 << 10) })
+    }
+    /// The beginning of the last answer's body, to say why something was refused.
+    pub fn last_body(&self) -> String {
+        let body = find(&self.buffer, b"\r\n\r\n").and_then(|end| self.buffer.get(end + 4..)).unwrap_or_default();
+        String::from_utf8_lossy(body).chars().take(200).collect()
     }
     /// Sends a request, reads the whole answer, returns its status.
     pub async fn send(&mut self, request: &[u8]) -> anyhow::Result<u16> {
