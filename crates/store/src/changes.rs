@@ -10,7 +10,7 @@
 //! 3. A node acknowledges `seq` once its table is swapped and the streams that had to end have ended. It says the same
 //!    with each renewal, so a lost acknowledgement costs a second and no more.
 //! 4. [`Store::change_confirm`] waits until each member has acknowledged, has released its lease, or has had no *grant*
-//!    for a whole lease as the waiter's clocks count it ([`clock`]). A missing acknowledgement alone never drops a node: it
+//!    for a whole lease, of the length that the node itself joined with, as the waiter's clocks count it ([`clock`]). A missing acknowledgement alone never drops a node: it
 //!    may still be serving on a renewed lease. Dropping is itself a write under the head's lock, on the condition that the
 //!    grants stand where the waiter saw them.
 //! 5. Silent leases are dropped by the same rule when any node renews, so that a later revoke does not pay for an old

@@ -12,7 +12,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
-use crate::{Result, StoreError, StoreOptions, value::Value};
+use crate::{Result, StoreEngine, StoreError, StoreOptions, value::Value};
 
 /// The oldest PostgreSQL that the one SQL text is tried with, as `server_version_num` counts.
 const OLDEST_POSTGRES: i64 = 140_000;
@@ -201,6 +201,12 @@ impl Pools {
 }
 
 impl Tx {
+    pub(crate) fn engine(&self) -> StoreEngine {
+        match self {
+            Self::Sqlite(_) => StoreEngine::Sqlite,
+            Self::Postgres(_) => StoreEngine::Postgres,
+        }
+    }
     /// Runs a statement; how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<u64> {
         Ok(match self {
@@ -308,9 +314,9 @@ impl Columns<'_> {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error::{Database, Io, PoolClosed, PoolTimedOut, Tls, WorkerCrashed};
+        use sqlx::Error::{Database, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
         match &error {
-            Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed => Self::Unavailable(error),
+            Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => Self::Unavailable(error),
             Database(cause) if cause.code().is_some_and(|code| is_unavailable(&code)) => Self::Unavailable(error),
             // The display text of these holds no values of rows.
             _ => Self::Failed(error.to_string()),

@@ -229,6 +229,12 @@ pub(super) async fn meter(context: &Context, answered: Answered) -> Result<Respo
     }
     context.log.streamed.set(false);
     match poll_fn(|context| inner.poll_whole(context)).await {
+        Whole::Complete(body) if head.status.is_success() && is_nonsense(&head.headers, &body) => {
+            tracing::warn!(status = head.status.as_u16(), "an upstream's answer is no JSON object");
+            inner.upstream_failed();
+            inner.settle_quietly(Outcome::UpstreamFailed);
+            Err(ErrorCode::UpstreamError.into())
+        }
         Whole::Complete(body) => {
             // Once more, since it took its time; the settlement says what came of it.
             if let Err(code) = poll_fn(|context| inner.poll_may_send(context)).await {
@@ -258,11 +264,20 @@ pub(super) async fn meter(context: &Context, answered: Answered) -> Result<Respo
     }
 }
 
+/// Whether a whole answer cannot be what was asked for: every route here answers with a JSON object. Its inside is for
+/// the client to read; what an upstream compressed against our wish is not looked into.
+fn is_nonsense(headers: &HeaderMap, body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    is_plain(headers) && !(body.starts_with(b"{") && body.ends_with(b"}"))
+}
+
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    let is_plain =
-        headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    is_plain && kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+    is_plain(headers) && kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 fn stream_usage(upstream: &UpstreamEntry) -> StreamUsage {

@@ -25,7 +25,8 @@ CREATE TABLE nodes (
     joined_at BIGINT NOT NULL,
     renewed_at BIGINT NOT NULL,
     journal_bytes BIGINT NOT NULL,
-    complete_until BIGINT NOT NULL
+    complete_until BIGINT NOT NULL,
+    lease_ms BIGINT NOT NULL
 );
 -- How many running streams a node ended for a change.
 CREATE TABLE change_cuts (

@@ -25,7 +25,8 @@ CREATE TABLE nodes (
     joined_at INTEGER NOT NULL,
     renewed_at INTEGER NOT NULL,
     journal_bytes INTEGER NOT NULL,
-    complete_until INTEGER NOT NULL
+    complete_until INTEGER NOT NULL,
+    lease_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 -- How many running streams a node ended for a change.
 CREATE TABLE change_cuts (

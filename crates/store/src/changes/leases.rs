@@ -1,6 +1,6 @@
 //! Nodes of a PostgreSQL store: joining, renewing, acknowledging, and waiting for them all.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use tollgate_core::{Id, Seq, change::Node, name::Slug};
 
@@ -23,12 +23,20 @@ struct LeaseRow {
     grants: i64,
     acked: i64,
     state: String,
+    /// How long this node's lease is by its own settings, which may differ from ours.
+    length: Duration,
+}
+
+fn lease_of(lease_ms: i64) -> Duration {
+    // A row that makes no sense is waited for as long as can be.
+    u64::try_from(lease_ms).map_or(Duration::MAX, Duration::from_millis)
 }
 
 impl Store {
     pub(super) async fn join_fleet(&self, name: &Slug, version: &str) -> Result<Lease> {
         self.listen();
         let now = self.world().now();
+        let lease_ms = i64::try_from(self.inner.options.lease.as_millis()).unwrap_or(i64::MAX);
         let mut tx = self.pools().begin().await?;
         let head = tx.lock_head().await?;
         tx.execute("DELETE FROM nodes WHERE state <> 'active' AND renewed_at < $1", values![now.minus(GONE)]).await?;
@@ -36,13 +44,13 @@ impl Store {
         let row = tx
             .row(
                 "INSERT INTO nodes (id, name, version, epoch, grants, acked, state, joined_at, renewed_at, journal_bytes,
-                                    complete_until)
-                 VALUES ($1, $2, $3, 1, 0, 0, 'active', $4, $4, 0, 0)
+                                    complete_until, lease_ms)
+                 VALUES ($1, $2, $3, 1, 0, 0, 'active', $4, $4, 0, 0, $5)
                  ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version,
                     epoch = nodes.epoch + 1, grants = nodes.grants + 1, acked = 0, state = 'active',
                     joined_at = excluded.joined_at, renewed_at = excluded.renewed_at
                  RETURNING epoch, (SELECT cluster FROM authority), (SELECT generation FROM authority)",
-                values![self.fleet().node, name, version, now],
+                values![self.fleet().node, name, version, now, lease_ms],
             )
             .await?;
         let row = row.ok_or_else(|| StoreError::Failed("a node could not join".into()))?;
@@ -192,7 +200,7 @@ impl Store {
         if (lease.epoch, lease.grants) != (waiting.epoch, waiting.grants) {
             (waiting.epoch, waiting.grants, waiting.since) = (lease.epoch, lease.grants, Reading::now());
         }
-        if waiting.since.elapsed() < self.inner.options.lease {
+        if waiting.since.elapsed() < lease.length {
             return Ok(None);
         }
         let expired = self.expire(waiting.member.node, waiting.epoch, waiting.grants).await?;
@@ -210,13 +218,14 @@ impl Store {
 
     /// Drops all leases that have stood at the same grant for a whole lease since this process first saw it.
     async fn expire_silent(&self, tx: &mut Tx) -> Result<()> {
-        let rows = tx.rows("SELECT id, epoch, grants FROM nodes WHERE state = 'active'", values![]).await?;
+        let rows = tx.rows("SELECT id, epoch, grants, lease_ms FROM nodes WHERE state = 'active'", values![]).await?;
         let mut seen = HashMap::new();
         for row in &rows {
             let mut columns = row.columns();
             let (node, epoch, grants): (Id<Node>, i64, i64) = (columns.next()?, columns.next()?, columns.next()?);
+            let length = lease_of(columns.next()?);
             seen.insert(node, ());
-            if self.fleet().observe(node, epoch, grants).elapsed() >= self.inner.options.lease {
+            if self.fleet().observe(node, epoch, grants).elapsed() >= length {
                 tx.execute(EXPIRE, values![node, epoch, grants]).await?;
             }
         }
@@ -225,13 +234,14 @@ impl Store {
     }
 
     async fn leases(&self) -> Result<HashMap<Id<Node>, LeaseRow>> {
-        let rows = self.pools().rows("SELECT id, epoch, grants, acked, state FROM nodes", values![]).await?;
+        let rows = self.pools().rows("SELECT id, epoch, grants, acked, state, lease_ms FROM nodes", values![]).await?;
         rows.iter()
             .map(|row| {
                 let mut columns = row.columns();
                 let node = columns.next()?;
                 let (epoch, grants, acked) = (columns.next()?, columns.next()?, columns.next()?);
-                Ok((node, LeaseRow { epoch, grants, acked, state: columns.next()? }))
+                let (state, length) = (columns.next()?, lease_of(columns.next()?));
+                Ok((node, LeaseRow { epoch, grants, acked, state, length }))
             })
             .collect()
     }
