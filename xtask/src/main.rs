@@ -102,20 +102,20 @@ fn test(arguments: &TestArgs) -> Result<()> {
     let cluster = postgres::Cluster::start(&programs)?;
     let tollgate = cargo::build_everything()?;
 
+    let documentation = match (arguments.filter.is_none(), cargo::has_nextest()) {
+        // nextest leaves the examples in documentation out. They come first: the tests' count is the last to be read.
+        (true, true) => run(&mut cargo::doc_tests(arguments.package.as_deref())),
+        _ => Ok(()),
+    };
     let mut runner = cargo::test_runner(arguments.filter.as_deref(), arguments.package.as_deref());
     let tests = run(runner
         .env("TOLLGATE_BIN", &tollgate)
         .env("TOLLGATE_TEST_POSTGRES", cluster.url())
         .env("TOLLGATE_TEST_POSTGRES_BIN", programs.directory())
         .env("TOLLGATE_TEST_PYTHON", &python));
-    let documentation = match (arguments.filter.is_none(), cargo::has_nextest()) {
-        // nextest leaves the examples in documentation out.
-        (true, true) => run(&mut cargo::doc_tests(arguments.package.as_deref())),
-        _ => Ok(()),
-    };
     cluster.stop();
     let seconds = began.elapsed().as_secs();
-    match tests.and(documentation) {
+    match documentation.and(tests) {
         Ok(()) => {
             say(&format!("every test passed, on SQLite and on PostgreSQL {}, in {seconds} s", programs.version()))
         }

@@ -114,7 +114,7 @@ impl Noun {
     }
 }
 
-/// What a caller of the services treats differently. [`crate::problem`] gives each its HTTP.
+/// What a caller of the services treats differently. `problem` gives each its HTTP.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// Nobody is signed in.

@@ -10,7 +10,7 @@
 //! 3. A node acknowledges `seq` once its table is swapped and the streams that had to end have ended. It says the same
 //!    with each renewal, so a lost acknowledgement costs a second and no more.
 //! 4. [`Store::change_confirm`] waits until each member has acknowledged, has released its lease, or has had no *grant*
-//!    for a whole lease, of the length that the node itself joined with, as the waiter's clocks count it ([`clock`]). A missing acknowledgement alone never drops a node: it
+//!    for a whole lease, of the length that the node itself joined with, as the waiter's clocks count it (`clock`). A missing acknowledgement alone never drops a node: it
 //!    may still be serving on a renewed lease. Dropping is itself a write under the head's lock, on the condition that the
 //!    grants stand where the waiter saw them.
 //! 5. Silent leases are dropped by the same rule when any node renews, so that a later revoke does not pay for an old
@@ -18,9 +18,9 @@
 //!
 //! No two machines' clocks are ever compared. `NOTIFY` and in-process wake-ups only make things faster.
 //!
-//! On SQLite there is one node, in this process ([`local`]): it holds a lock on a file beside the store for as long as it
+//! On SQLite there is one node, in this process (`local`): it holds a lock on a file beside the store for as long as it
 //! serves, and what it acknowledges is kept in memory. Another process may write to the store meanwhile (`bootstrap`);
-//! the node sees that within [`HEAD_POLL`], and the other process has no members to wait for.
+//! the node sees that within `HEAD_POLL`, and the other process has no members to wait for.
 
 pub(crate) mod clock;
 mod fleet;

@@ -1,6 +1,6 @@
 //! The only SQL of Tollgate: SQLite and PostgreSQL from one text.
 //!
-//! A [`Store`] is cheap to clone. Every write takes an [`Actor`] and leaves an audit row in the same
+//! A [`Store`] is cheap to clone. Every write takes an [`Actor`](tollgate_core::Actor) and leaves an audit row in the same
 //! transaction; every write that changes who may do what appends to the change log in the same
 //! transaction and returns a [`Committed`], whose confirmation says that no node admits by the old
 //! state any more.

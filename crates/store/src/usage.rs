@@ -1,6 +1,6 @@
 //! The usage tables: journals are shipped into them, reports are read from their rollups.
 //!
-//! Every attempt is one row, counted in the same transaction into rollups of every [`grain`] and every cube, all by the
+//! Every attempt is one row, counted in the same transaction into rollups of every `grain` and every cube, all by the
 //! instant when it began. So any report over any whole minutes adds up to the same sums, however it is grouped.
 
 mod buckets;
