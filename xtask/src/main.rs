@@ -1,4 +1,4 @@
-//! What a person or CI runs: `cargo xtask test`, `bench`, `fuzz`, `postgres`.
+//! What a person or CI runs: `cargo xtask test`, `bench`, `fuzz`, `postgres`, `browser`.
 //!
 //! Each command finds or installs by itself what it needs, says plainly what it cannot get, and leaves
 //! nothing running behind, whichever way it ends.
@@ -7,10 +7,16 @@
 //! |---|---|
 //! | [`postgres`] | PostgreSQL's programs found or installed, and a throwaway cluster |
 //! | [`python`] | the official `openai` package in an environment of its own |
+//! | [`browser`] | Chromium and what drives it, found or installed |
+//! | [`node`] | Node.js found or installed, and the packages of the browser tests |
+//! | [`apt`] | Debian's packages |
 //! | [`cargo`] | cargo, and where it puts things |
 #![expect(clippy::disallowed_methods, reason = "a build tool reads its own environment; the ban is for the product")]
 
+mod apt;
+mod browser;
 mod cargo;
+mod node;
 mod postgres;
 mod python;
 
@@ -31,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Runs every test, with a throwaway PostgreSQL cluster and the `openai` Python package
+    /// Runs every test, with a throwaway PostgreSQL cluster, the `openai` Python package and Chromium
     Test(TestArgs),
     /// Measures the numbers of the README, each beside its neighbour (release build)
     Bench {
@@ -54,6 +60,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// Finds or installs Chromium and what drives it, then runs a command with it
+    Browser {
+        /// As if nothing were installed: tries the ways that install it
+        #[arg(long, hide = true)]
+        pretend_missing: bool,
+        /// The command to run; it finds the browser by TOLLGATE_TEST_CHROMIUM and TOLLGATE_TEST_NODE
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -72,6 +87,7 @@ fn main() -> ExitCode {
         Task::Bench { arguments } => bench(&arguments),
         Task::Fuzz { seconds } => fuzz(seconds),
         Task::Postgres { pretend_missing, command } => with_postgres(pretend_missing, &command),
+        Task::Browser { pretend_missing, command } => with_browser(pretend_missing, &command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -99,6 +115,7 @@ fn test(arguments: &TestArgs) -> Result<()> {
     let began = Instant::now();
     let programs = postgres::Programs::find_or_install(false)?;
     let python = python::environment()?;
+    let browser = browser::Browser::find_or_install(false)?;
     let cluster = postgres::Cluster::start(&programs)?;
     let tollgate = cargo::build_everything()?;
 
@@ -108,7 +125,8 @@ fn test(arguments: &TestArgs) -> Result<()> {
         _ => Ok(()),
     };
     let mut runner = cargo::test_runner(arguments.filter.as_deref(), arguments.package.as_deref());
-    let tests = run(runner
+    let tests = run(browser
+        .hand_to(&mut runner)
         .env("TOLLGATE_BIN", &tollgate)
         .env("TOLLGATE_TEST_POSTGRES", cluster.url())
         .env("TOLLGATE_TEST_POSTGRES_BIN", programs.directory())
@@ -117,7 +135,8 @@ fn test(arguments: &TestArgs) -> Result<()> {
     let seconds = began.elapsed().as_secs();
     match documentation.and(tests) {
         Ok(()) => {
-            say(&format!("every test passed, on SQLite and on PostgreSQL {}, in {seconds} s", programs.version()))
+            let (postgres, browser) = (programs.version(), browser.description());
+            say(&format!("every test passed, on SQLite, on PostgreSQL {postgres}, in {browser}; it took {seconds} s"));
         }
         Err(error) => {
             say(&format!("FAILED after {seconds} s"));
@@ -175,4 +194,13 @@ fn with_postgres(pretend_missing: bool, command: &[String]) -> Result<()> {
     };
     cluster.stop();
     outcome
+}
+
+fn with_browser(pretend_missing: bool, command: &[String]) -> Result<()> {
+    let browser = browser::Browser::find_or_install(pretend_missing)?;
+    say(&format!("the browser tests run in {}", browser.description()));
+    match command.split_first() {
+        Some((program, arguments)) => run(browser.hand_to(Command::new(program).args(arguments))),
+        None => Ok(()),
+    }
 }

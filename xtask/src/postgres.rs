@@ -15,7 +15,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{run, say};
+use crate::{
+    apt::{self, is_root, user_id},
+    run, say,
+};
 
 /// The oldest release that Tollgate knows.
 const OLDEST: u32 = 14;
@@ -84,8 +87,7 @@ impl Programs {
 
 /// Installs PostgreSQL through apt, or says what to install.
 fn install() -> Result<()> {
-    let has_apt = Command::new("apt-get").arg("--version").stdout(Stdio::null()).status().is_ok();
-    if !has_apt || !is_root()? {
+    if !apt::is_usable()? {
         bail!(
             "PostgreSQL {OLDEST} or newer is needed and was not found on PATH, in /usr/lib/postgresql or in Homebrew. \
              Install it: `sudo apt-get install postgresql` (Debian, Ubuntu), `sudo dnf install postgresql-server` \
@@ -93,13 +95,7 @@ fn install() -> Result<()> {
         );
     }
     say("installing PostgreSQL: apt-get install postgresql");
-    let apt = |arguments: &[&str]| {
-        // Debian's package would start a cluster of its own, which nobody here needs.
-        run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()))
-    };
-    let packages = ["install", "--yes", "--no-install-recommends", "postgresql"];
-    // The lists may be there and young enough already.
-    apt(&packages).or_else(|_| apt(&["update"]).and_then(|()| apt(&packages)))
+    apt::install(&["postgresql"])
 }
 
 /// A running throwaway cluster; stopped and removed when dropped.
@@ -191,16 +187,6 @@ kill -QUIT $server 2>/dev/null
 wait $server 2>/dev/null
 exit 0
 "#;
-
-fn is_root() -> Result<bool> {
-    Ok(user_id(None)?.as_deref() == Some("0"))
-}
-
-/// A user's number, or this process's.
-fn user_id(name: Option<&str>) -> Result<Option<String>> {
-    let output = Command::new("id").arg("-u").args(name).output().context("cannot run id")?;
-    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned()))
-}
 
 /// As root: the user who runs the cluster, since PostgreSQL refuses to run as root.
 fn unprivileged_user() -> Result<Option<String>> {
