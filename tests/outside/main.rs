@@ -20,12 +20,14 @@
 //! | [`observability`] | metrics, log lines, the second address |
 //! | [`openai`] | the official `openai` package for Python |
 //! | [`demo`] | `tollgate demo` |
+//! | [`console`] | the console in a real browser |
 //! | [`architecture`] | the house is as ARCHITECTURE.md says |
 #![allow(clippy::disallowed_methods, reason = "tests read their own environment and clock")]
 
 mod architecture;
 mod authorization;
 mod command_line;
+mod console;
 mod counting;
 mod demo;
 mod errors;

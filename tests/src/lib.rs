@@ -13,11 +13,13 @@
 //! | [`upstream`] | the fake upstream and its ledger |
 //! | [`proxy`] | a TCP proxy that can be cut, between a node and its store |
 //! | [`cli`] | the command line |
+//! | [`browser`] | Chromium, driven by the scripts in `tests/browser` |
 #![allow(
     clippy::disallowed_methods,
     reason = "tests read their own environment and the clock of the world they are in"
 )]
 
+pub mod browser;
 pub mod cli;
 pub mod engine;
 pub mod house;

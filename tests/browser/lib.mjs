@@ -1,0 +1,296 @@
+// The browser, and what every script does with it. A script is started by `tests/outside/console.rs` with one JSON object
+// on standard input: the server's address, tokens, links, counts.
+//
+// What holds for every page is watched here for all of them: nothing is loaded from elsewhere, no content security policy
+// is broken, no script fails, nothing answers 5xx, nothing scrolls sideways.
+
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+/** How long one action may wait for its element or page. Generous: a busy machine is no failure. */
+const ACTION_MS = 20_000;
+/** The viewports of the guide: a phone and a desk. */
+const HEIGHTS = { 390: 844, 1440: 900 };
+/** What axe-core checks: WCAG 2.2, levels A and AA. */
+const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const FLAGS = [
+  '--headless',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** What the test handed over: `url`, `token` (an operator's access token), `screenshots`, and the script's own. */
+export let given;
+let browser;
+let steps = [];
+let lastPage;
+const problems = [];
+
+/** Runs a script: reads what was handed over, opens the browser, says which step failed where. */
+export async function script(body) {
+  given = JSON.parse(await text(process.stdin));
+  mkdirSync(given.screenshots, { recursive: true });
+  browser = await launch();
+  let failure;
+  try {
+    await body();
+  } catch (error) {
+    failure = error;
+  }
+  if (failure) {
+    await tell(failure);
+  }
+  await browser.close();
+  for (const problem of failure ? [] : problems) {
+    console.error(problem);
+  }
+  if (failure || problems.length > 0) {
+    process.exit(1);
+  }
+  console.log('ok');
+}
+
+async function launch() {
+  const executablePath = process.env.TOLLGATE_TEST_CHROMIUM;
+  const root = process.getuid?.() === 0;
+  try {
+    return await chromium.launch({ executablePath, args: FLAGS, chromiumSandbox: !root });
+  } catch (error) {
+    if (root) {
+      throw error;
+    }
+    // Inside most containers there is no sandbox to be had; the pages are our own.
+    console.error(`without Chromium's sandbox, which failed here: ${String(error).split('\n')[0]}`);
+    return chromium.launch({ executablePath, args: FLAGS, chromiumSandbox: false });
+  }
+}
+
+async function tell(failure) {
+  console.error(`FAILED in: ${steps.join(' > ') || 'the script'}`);
+  console.error(failure.stack ?? failure);
+  const page = lastPage;
+  if (page && !page.isClosed()) {
+    const picture = join(given.screenshots, `failed-${Date.now()}.png`);
+    const seen = await page.locator('body').ariaSnapshot({ timeout: 2_000 }).catch(() => '(no page)');
+    await page.screenshot({ path: picture, fullPage: true, timeout: 5_000 }).catch(() => {});
+    console.error(`at ${page.url()} (${picture}):\n${seen.slice(0, 6_000)}`);
+  }
+  problems.forEach((problem) => console.error(`also: ${problem}`));
+}
+
+/** One step in words, as the guide says it; a failure inside names it. Returns what `body` returns. */
+export async function step(words, body) {
+  steps.push(words);
+  const result = await body();
+  steps.pop();
+  return result;
+}
+
+/**
+ * A person at a machine of their own: a browser context.
+ * @param {{lang?: 'en'|'vi', theme?: 'light'|'dark', width?: 390|1440, js?: boolean, link?: string}} options
+ */
+export async function visitor({ lang = 'en', theme = 'light', width = 1440, js = true } = {}) {
+  const context = await browser.newContext({
+    baseURL: given.url,
+    locale: lang === 'vi' ? 'vi-VN' : 'en-US',
+    colorScheme: theme,
+    viewport: { width, height: HEIGHTS[width] ?? 900 },
+    javaScriptEnabled: js,
+    reducedMotion: 'reduce',
+    timezoneId: 'Asia/Ho_Chi_Minh',
+    permissions: ['clipboard-read', 'clipboard-write'],
+    acceptDownloads: true,
+  });
+  context.setDefaultTimeout(ACTION_MS);
+  const name = `${lang}-${theme}-${width}${js ? '' : '-nojs'}`;
+  const person = { context, lang, theme, width, js, name, paused: 0 };
+  context.on('page', (page) => {
+    lastPage = page;
+    watch(person, page);
+  });
+  person.page = await context.newPage();
+  return person;
+}
+
+/** What was wrong so far, taken away: for the script that tests the watching itself. */
+export function takeProblems() {
+  return problems.splice(0);
+}
+
+/** Writes down what no page may do. */
+function watch(person, page) {
+  const wrong = (what) => problems.push(`${steps.join(' > ')} (${person.name}, ${page.url()}): ${what}`);
+  page.on('console', (message) => {
+    // The browser's own remark about an answer of 4xx is no error of the page; see the answers below.
+    const remark = message.text().startsWith('Failed to load resource: the server responded');
+    if (message.type() === 'error' && !remark && !person.paused) {
+      wrong(`console: ${message.text()}`);
+    }
+  });
+  page.on('pageerror', (error) => wrong(`a script failed: ${error}`));
+  page.on('request', (request) => {
+    const url = request.url();
+    if (!url.startsWith(`${given.url}/`) && !/^(data|blob|about):/.test(url) && !person.leaves?.(url)) {
+      wrong(`asked another origin: ${url}`);
+    }
+  });
+  page.on('response', (response) => {
+    const kind = response.request().resourceType();
+    const mayBeRefused = ['document', 'fetch', 'xhr'].includes(kind);
+    if (response.status() >= (mayBeRefused ? 500 : 400)) {
+      wrong(`${response.status()} for ${response.url()} (${kind})`);
+    }
+  });
+}
+
+/** Signs in by a one-time link, as a person does: opens it and presses the button. */
+export async function signIn(person, link) {
+  await person.page.goto(link);
+  await person.page.locator('main form').getByRole('button').click();
+  await person.page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
+}
+
+/** A request to the management API, behind `/api/v1/`; returns the answer's body. */
+export async function api(method, path, body, { token = given.token, status } = {}) {
+  const response = await fetch(`${given.url}/api/v1/${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+    body: body && JSON.stringify(body),
+  });
+  const answer = await response.json().catch(() => ({}));
+  const fits = status ? response.status === status : response.ok;
+  assert.ok(fits, `${method} ${path}: ${response.status} ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** Calls a model with a key, as a program would; returns the status. */
+export async function chat(key, model, more = {}) {
+  const response = await fetch(`${given.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello?' }], ...more }),
+  });
+  await response.text();
+  return response.status;
+}
+
+/** Asks until the answer is true, or fails with these words. */
+export async function eventually(what, ask) {
+  const end = Date.now() + ACTION_MS;
+  for (;;) {
+    if (await ask()) {
+      return;
+    }
+    assert.ok(Date.now() < end, `not in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Nothing may need scrolling sideways. */
+export async function fitsItsWidth(page) {
+  const { wide, screen, who } = await page.evaluate(() => {
+    const screen = document.documentElement.clientWidth;
+    const over = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > screen + 1);
+    const name = (e) => `<${e.localName} class="${e.className}">`;
+    return { wide: document.documentElement.scrollWidth, screen, who: over.slice(0, 5).map(name).join(' ') };
+  });
+  assert.ok(wide <= screen, `${page.url()} is ${wide} wide on a screen of ${screen}: ${who}`);
+}
+
+/** axe-core finds no violation of WCAG 2.2 AA. All that it finds are gathered, so that one run shows them all. */
+export async function axe(person, page = person.page) {
+  // The checks touch the page as a script of ours never would: its policy is watched before and after, not meanwhile.
+  person.paused += 1;
+  await page.evaluate(AXE);
+  const found = await page.evaluate(
+    (values) => window.axe.run(document, { runOnly: { type: 'tag', values }, resultTypes: ['violations'] }),
+    WCAG,
+  );
+  person.paused -= 1;
+  for (const violation of found.violations) {
+    const where = violation.nodes.slice(0, 4).map((node) => `${node.html.slice(0, 200)}\n      ${node.any.concat(node.all, node.none).map((check) => check.message).join('; ')}`);
+    const at = `${steps.join(' > ')} (${person.name}, ${page.url()})`;
+    problems.push(`${at}: ${violation.id}: ${violation.help}\n    ${where.join('\n    ')}`);
+  }
+}
+
+/** A picture of the page for people to look at: `target/screenshots/<name>-<lang>-<theme>-<width>.png`. */
+export async function screenshot(person, name, page = person.page) {
+  await page.screenshot({ path: join(given.screenshots, `${name}-${person.name}.png`), fullPage: true });
+}
+
+/** Looks at a page as one should: it fits its width, axe-core is content, a picture is kept. */
+export async function inspect(person, name, page = person.page) {
+  await step(`looking at ${name}`, async () => {
+    await fitsItsWidth(page);
+    if (person.js) {
+      await axe(person, page);
+    }
+    await screenshot(person, name, page);
+  });
+}
+
+/** Presses Tab until the element has the focus; each stop on the way must show that it has it. */
+export async function tabTo(page, target, { most = 120, key = 'Tab' } = {}) {
+  await target.waitFor();
+  for (let pressed = 0; pressed <= most; pressed += 1) {
+    const focused = await target.evaluate((element) => element === document.activeElement);
+    if (pressed > 0 || focused) {
+      await focusShows(page);
+    }
+    if (focused) {
+      return;
+    }
+    await page.keyboard.press(key);
+  }
+  assert.fail(`the keyboard does not reach ${target}`);
+}
+
+/** Whatever has the focus shows it. */
+export async function focusShows(page) {
+  const seen = await page.evaluate(() => {
+    const element = document.activeElement;
+    if (!element || element === document.body) {
+      return { shows: true };
+    }
+    const shows = (one) => {
+      const style = getComputedStyle(one);
+      return (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none';
+    };
+    // A styled checkbox or radio may show it on its label.
+    const label = element.closest('label');
+    return { shows: shows(element) || (label && shows(label)), what: element.outerHTML.slice(0, 160) };
+  });
+  assert.ok(seen.shows, `the focus cannot be seen on ${seen.what}`);
+}
+
+/** Bytes that came over the network while `body` ran, as transferred: compressed, heads included. */
+export async function transferred(person, page, body) {
+  const session = await person.context.newCDPSession(page);
+  const files = new Map();
+  session.on('Network.responseReceived', ({ requestId, response }) => files.set(requestId, { url: response.url, bytes: 0 }));
+  session.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
+    const file = files.get(requestId);
+    if (file) {
+      file.bytes = encodedDataLength;
+    }
+  });
+  await session.send('Network.enable');
+  await session.send('Network.setCacheDisabled', { cacheDisabled: true });
+  await body();
+  await session.detach();
+  const list = [...files.values()];
+  return { total: list.reduce((sum, file) => sum + file.bytes, 0), list };
+}
+
+export { assert };
