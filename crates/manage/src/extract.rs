@@ -80,10 +80,7 @@ pub(crate) fn cookie(services: &Services, value: Option<&str>, life: Duration) -
 }
 /// The session's text that the browser sent.
 pub(crate) fn session_cookie(headers: &HeaderMap, services: &Services) -> Option<String> {
-    let name = cookie_name(services);
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+    crate::pages::cookie(headers, cookie_name(services))
 }
 
 /// Goes on only if a browser sent this from one of our own pages. `Sec-Fetch-Site` says so where the connection is
@@ -142,7 +139,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-async fn read_body(request: Request) -> Result<bytes::Bytes, ServiceError> {
+pub(crate) async fn read_body(request: Request) -> Result<bytes::Bytes, ServiceError> {
     let reading = Limited::new(request.into_body(), LARGEST_BODY).collect();
     match tokio::time::timeout(BODY_WAIT, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

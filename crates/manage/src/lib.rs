@@ -85,7 +85,7 @@ pub struct PeerAddress(pub IpAddr);
 /// Serves `/api/v1/*`, `/sign-in/*`, `/sign-out`, `/assets/*` and `/`; anything else is a 404.
 pub fn router(options: ManageOptions) -> axum::Router {
     let services = Services::new(options);
-    pages::router()
+    pages::router(&services)
         .merge(api::router())
         .fallback(problem::no_such_page)
         .layer(axum::middleware::from_fn_with_state(services.clone(), observe::observe))

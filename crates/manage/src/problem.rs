@@ -203,7 +203,7 @@ pub(crate) async fn no_such_page(request: Request) -> Response {
     if request.uri().path().starts_with("/api/") {
         return Problem::new("not_found", "there is no such path; /api/v1/openapi.json lists them all").into_response();
     }
-    crate::pages::not_found()
+    crate::pages::not_found(request.headers())
 }
 /// A path that is served, by another method.
 pub(crate) async fn no_such_method() -> Response {

@@ -1,0 +1,171 @@
+// What the console does beyond plain pages: dialogs, copying, local times, filters. Every page works without it.
+"use strict";
+(() => {
+  const dialog = () => document.getElementById("dialog");
+  const body = () => document.getElementById("dialog-body");
+
+  // Times: the server writes UTC; here they become the reader's own zone, the exact one in the title.
+  const language = document.documentElement.lang;
+  const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  const whole = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+  function localTimes(root) {
+    for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.getTime())) continue;
+      time.dataset.local = "";
+      time.title = `${whole.format(at)} (${time.dateTime})`;
+      time.textContent = exact.format(at);
+    }
+  }
+
+  // The name of the reader's zone, for forms that want one and were not given another.
+  function zones(root) {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    for (const field of root.querySelectorAll("[data-zone]")) {
+      if (field.value === "" && zone) field.value = zone;
+    }
+  }
+
+  // A list of boxes that can be searched, all of them ticked, and counted.
+  function pickers(root) {
+    for (const picker of root.querySelectorAll("[data-picker]:not([data-ready])")) {
+      picker.dataset.ready = "";
+      const rows = [...picker.querySelectorAll("[data-option]")];
+      const search = picker.querySelector("[data-search]");
+      const all = picker.querySelector("[data-all]");
+      const count = picker.querySelector("[data-count]");
+      const boxes = () => rows.filter((row) => !row.hidden).map((row) => row.querySelector("input"));
+      const tell = () => {
+        const ticked = rows.filter((row) => row.querySelector("input").checked).length;
+        if (count) count.textContent = `${ticked} / ${rows.length}`;
+        if (all) {
+          const seen = boxes();
+          all.checked = seen.length > 0 && seen.every((box) => box.checked);
+          all.indeterminate = !all.checked && seen.some((box) => box.checked);
+        }
+      };
+      picker.querySelectorAll("[data-needs-script]").forEach((part) => { part.hidden = false; });
+      search?.addEventListener("input", () => {
+        const words = search.value.trim().toLowerCase();
+        for (const row of rows) row.hidden = !row.dataset.option.toLowerCase().includes(words);
+        tell();
+      });
+      search?.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+      all?.addEventListener("change", () => {
+        for (const box of boxes()) box.checked = all.checked;
+        tell();
+      });
+      picker.addEventListener("change", tell);
+      tell();
+    }
+    // Parts of a form that are of use only with one choice of a radio group.
+    for (const part of root.querySelectorAll("[data-when]:not([data-ready])")) {
+      part.dataset.ready = "";
+      const [name, value] = part.dataset.when.split("=");
+      const form = part.closest("form");
+      const show = () => { part.hidden = new FormData(form).get(name) !== value; };
+      form?.addEventListener("change", show);
+      show();
+    }
+  }
+
+  function enliven(root) {
+    localTimes(root);
+    zones(root);
+    pickers(root);
+    for (const part of root.querySelectorAll("[data-needs-script]")) part.hidden = false;
+  }
+
+  // Copy buttons: data-copy is the text, or data-copy-from names the element that holds it.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy], [data-copy-from]");
+    if (!button) return;
+    const from = button.dataset.copyFrom && document.getElementById(button.dataset.copyFrom);
+    const text = from ? (from.value ?? from.textContent) : button.dataset.copy;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // Without a secure context there is no clipboard: the text is marked, so that one key copies it.
+      if (from) getSelection().selectAllChildren(from);
+      return;
+    }
+    const label = button.querySelector("[data-label]") ?? button;
+    const before = label.textContent;
+    label.textContent = document.body.dataset.copied;
+    button.setAttribute("aria-live", "polite");
+    setTimeout(() => { label.textContent = before; }, 1600);
+  });
+
+  // Dialogs: a link with data-dialog opens its page's #sheet here; forms inside send through htmx and stay here.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-dialog]");
+    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
+      event.preventDefault();
+      link.closest("[popover]")?.hidePopover();
+      opener = link;
+      htmx.ajax("GET", link.getAttribute("href"), { target: "#dialog-body", select: "#sheet", swap: "innerHTML" });
+      return;
+    }
+    const closer = event.target.closest("[data-close]");
+    if (closer && dialog().open && dialog().contains(closer) && !mustFinish()) {
+      event.preventDefault();
+      dialog().close();
+    }
+  });
+  let opener = null;
+  // A sheet that shows something once is left by its own button alone.
+  const mustFinish = () => body().querySelector("[data-must-finish]") !== null;
+  dialog()?.addEventListener("cancel", (event) => { if (mustFinish()) event.preventDefault(); });
+  dialog()?.addEventListener("keydown", (event) => { if (event.key === "Escape" && mustFinish()) event.preventDefault(); });
+  dialog()?.addEventListener("close", () => {
+    body().replaceChildren();
+    opener?.isConnected && opener.focus();
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!body()?.contains(form) || form.dataset.plain !== undefined || form.method.toLowerCase() === "dialog") return;
+    event.preventDefault();
+    const values = {};
+    for (const [name, value] of new FormData(form, event.submitter)) (values[name] ??= []).push(value);
+    for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true;
+    const action = event.submitter?.getAttribute("formaction") ?? form.getAttribute("action");
+    const context = { source: form, target: "#dialog-body", select: "#sheet", swap: "innerHTML", values };
+    htmx.ajax("POST", action, context).finally(() => {
+      for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = false;
+    });
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    enliven(event.target);
+    if (event.target.id !== "dialog-body") return;
+    if (!body().firstElementChild) return;
+    if (!dialog().open) dialog().showModal();
+    const first = body().querySelector("[aria-invalid=true], [autofocus]") ?? body().querySelector("input:not([type=hidden]), button");
+    first?.focus();
+  });
+
+  // A line at the top while something takes longer than a fifth of a second.
+  const SLOW_MS = 200;
+  let waiting = 0;
+  let timer = 0;
+  const line = () => document.querySelector(".progress");
+  document.addEventListener("htmx:beforeRequest", () => {
+    waiting += 1;
+    if (waiting === 1) timer = setTimeout(() => { line().hidden = false; }, SLOW_MS);
+  });
+  document.addEventListener("htmx:afterRequest", () => {
+    waiting = Math.max(0, waiting - 1);
+    if (waiting > 0) return;
+    clearTimeout(timer);
+    line().hidden = true;
+  });
+  window.addEventListener("pagehide", () => { clearTimeout(timer); });
+  // Pages that are left by a plain link or form, too.
+  window.addEventListener("beforeunload", () => { timer = setTimeout(() => { line().hidden = false; }, SLOW_MS); });
+  // A page from the browser's memory is asked for anew: it may show what must not be seen again.
+  window.addEventListener("pageshow", (event) => {
+    line().hidden = true;
+    if (event.persisted) location.reload();
+  });
+
+  enliven(document);
+})();
