@@ -185,10 +185,11 @@ async fn fresh_key(deployment: &Deployment, actor: &Actor) -> anyhow::Result<(Pl
         return Ok((made.plain, made.key.id));
     };
     let plain = PlainKey::mint_again(&settings.prefix, there.public_id, world);
-    let hash = master_key.key_pepper().hash(&plain.presented()?);
+    let presented = plain.presented()?;
+    let (prefix, hash) = (presented.prefix(), master_key.key_pepper().hash(&presented));
     let until = world.now().plus(GRACE);
     // Nothing serves yet that could still admit the text from before the last one.
-    let rotated = store.key_rotate(actor, seeded.account, there.id, hash, until).await?;
+    let rotated = store.key_rotate(actor, seeded.account, there.id, prefix, hash, until).await?;
     Ok((plain, rotated.value.id))
 }
 

@@ -115,7 +115,7 @@ impl Running {
             store: store.clone(),
             world: world.clone(),
             master_key: master_key.clone(),
-            prefix: settings.prefix.clone(),
+            prefix: settings.prefix,
             contact_url: Some(settings.contact_url.clone()),
             public_url: settings.public_url.clone(),
             upstream_health: Arc::new(watch.clone()),
@@ -225,7 +225,6 @@ fn gateway_options(settings: &Settings) -> anyhow::Result<GatewayOptions> {
     let limits = &settings.limits;
     let name = settings.node.clone().map_or_else(machine_name, Ok)?;
     let mut options = GatewayOptions::new(settings.listen, settings.journal.clone(), name);
-    options.prefix = settings.prefix.clone();
     options.lease = settings.lease;
     options.journal = JournalOptions {
         max_bytes: settings.journal_most,

@@ -13,7 +13,7 @@ fuzz_target!(|text: &[u8]| {
         let text = std::str::from_utf8(text).expect("a key is ASCII");
         assert!(text.len() <= LONGEST);
         let mut parts = text.split('_');
-        assert_eq!(parts.next(), Some(key.prefix()));
+        assert_eq!(parts.next(), Some(key.prefix().as_str()));
         assert_eq!(parts.next(), Some(key.id().as_str()));
         let (head, checksum) = text.split_at(text.len() - CHECKSUM_LENGTH);
         assert_eq!(checksum.as_bytes(), checksum_of(head.as_bytes()));

@@ -89,6 +89,7 @@ pub async fn open_store(settings: &Settings, world: &World) -> anyhow::Result<St
         connections: settings.store_connections,
         wait: settings.store_wait,
         lease: settings.lease,
+        key_prefix: settings.prefix,
     };
     Store::open(options, world.clone()).await.with_context(|| match settings.sqlite_path() {
         Some(path) => format!("the store {} cannot be opened", path.display()),

@@ -10,7 +10,7 @@ use crate::{
     catalog::Model,
     id::{Id, No},
     name::{Label, ModelName},
-    secret::{KeyHash, PublicId},
+    secret::{KeyHash, KeyHint, Prefix, PublicId},
     time::Timestamp,
 };
 
@@ -137,6 +137,8 @@ pub struct Key {
     pub id: Id<Key>,
     /// Its row number.
     pub no: No<Key>,
+    /// The prefix of its text; the deployment's may be another by now.
+    pub prefix: Prefix,
     /// The public part of its text.
     pub public_id: PublicId,
     /// The account that owns it.
@@ -166,6 +168,12 @@ pub struct Key {
 impl Key {
     /// The longest note, in characters.
     pub const LONGEST_NOTE: usize = 2_000;
+
+    /// What logs, pages and errors call it.
+    #[must_use]
+    pub const fn hint(&self) -> KeyHint {
+        KeyHint { prefix: self.prefix, id: self.public_id }
+    }
 }
 
 /// A key as the data plane holds it: what is needed to admit a request, and no more.

@@ -23,12 +23,21 @@ pub const ID_LENGTH: usize = 12;
 pub const SECRET_LENGTH: usize = 43;
 /// Characters of the checksum: 32 bits in base 62.
 pub const CHECKSUM_LENGTH: usize = 6;
-/// The longest text that can be a key or token: the longest prefix with its one-letter suffix.
-pub const LONGEST: usize = 13 + 1 + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH;
+/// The longest prefix of a key.
+const LONGEST_PREFIX: usize = 12;
+/// The longest prefix of all: a key's with its one-letter suffix.
+const LONGEST_SUFFIXED: usize = LONGEST_PREFIX + 1;
+/// The longest text that can be a key or token.
+pub const LONGEST: usize = LONGEST_SUFFIXED + 1 + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH;
 
-/// A deployment's key prefix: 2 to 12 of `[a-z0-9]`, `tg` by default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Prefix(Box<str>);
+/// A deployment's key prefix: 2 to 12 of `[a-z0-9]`, `tg` by default. A few bytes without an allocation: each line of the
+/// access log carries one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    /// Zero behind `length`.
+    bytes: [u8; LONGEST_SUFFIXED],
+    length: u8,
+}
 
 /// The prefix is not 2 to 12 of `[a-z0-9]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,32 +45,68 @@ pub struct Prefix(Box<str>);
 pub struct PrefixError;
 
 impl Prefix {
+    /// The text, if it is one of at most `longest` characters.
+    fn of(text: &[u8], longest: usize) -> Option<Self> {
+        let fits = (2..=longest).contains(&text.len())
+            && text.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let length = u8::try_from(text.len()).ok().filter(|_| fits)?;
+        let mut bytes = [0; LONGEST_SUFFIXED];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self { bytes, length })
+    }
+    fn suffixed(&self, letter: u8) -> Self {
+        let mut suffixed = *self;
+        if let Some(place) = suffixed.bytes.get_mut(usize::from(self.length)) {
+            *place = letter;
+            suffixed.length += 1;
+        }
+        suffixed
+    }
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        let text = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
     }
     /// The prefix of access tokens: this one with an `a` behind it.
     #[must_use]
     pub fn for_access_tokens(&self) -> Self {
-        Self(format!("{}a", self.0).into())
+        self.suffixed(b'a')
     }
     /// The prefix of one-time sign-in links and console sessions: this one with an `s` behind it.
     #[must_use]
     pub fn for_sessions(&self) -> Self {
-        Self(format!("{}s", self.0).into())
+        self.suffixed(b's')
+    }
+    /// The prefix of invitations: this one with an `i` behind it.
+    #[must_use]
+    pub fn for_invitations(&self) -> Self {
+        self.suffixed(b'i')
     }
 }
 impl Default for Prefix {
     fn default() -> Self {
-        Self("tg".into())
+        let mut bytes = [0; LONGEST_SUFFIXED];
+        for (to, from) in bytes.iter_mut().zip(b"tg") {
+            *to = *from;
+        }
+        Self { bytes, length: 2 }
+    }
+}
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl Serialize for Prefix {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 impl FromStr for Prefix {
     type Err = PrefixError;
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let fits = (2..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if fits { Ok(Self(text.into())) } else { Err(PrefixError) }
+        Self::of(text.as_bytes(), LONGEST_PREFIX).ok_or(PrefixError)
     }
 }
 impl<'de> Deserialize<'de> for Prefix {
@@ -80,11 +125,6 @@ impl PublicId {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
-    /// What logs, pages and errors call the key: `tg_<id>…`.
-    #[must_use]
-    pub fn hint(&self, prefix: &Prefix) -> String {
-        format!("{}_{}…", prefix.as_str(), self.as_str())
-    }
 }
 impl fmt::Debug for PublicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,6 +141,31 @@ impl FromStr for PublicId {
     fn from_str(text: &str) -> Result<Self, KeyFormatError> {
         let bytes: [u8; ID_LENGTH] = text.as_bytes().try_into().map_err(|_| KeyFormatError::Shape)?;
         if bytes.iter().all(u8::is_ascii_alphanumeric) { Ok(Self(bytes)) } else { Err(KeyFormatError::Shape) }
+    }
+}
+
+/// What logs, pages and errors call a key: the beginning of its text, `tg_<id>…`, with the prefix that it was made with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyHint {
+    /// The prefix of its text; the deployment's may be another by now.
+    pub prefix: Prefix,
+    /// The public part of its text.
+    pub id: PublicId,
+}
+
+impl fmt::Display for KeyHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}…", self.prefix.as_str(), self.id)
+    }
+}
+impl fmt::Debug for KeyHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+impl Serialize for KeyHint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -170,8 +235,7 @@ impl fmt::Debug for PlainKey {
 #[derive(Clone, Copy)]
 pub struct Presented<'a> {
     text: &'a [u8],
-    prefix: &'a str,
-    id: PublicId,
+    hint: KeyHint,
 }
 
 impl<'a> Presented<'a> {
@@ -190,31 +254,34 @@ impl<'a> Presented<'a> {
             head_.strip_suffix(b"_").and_then(|rest| rest.split_last_chunk::<ID_LENGTH>()).ok_or(SHAPE)?;
         let prefix = head_.strip_suffix(b"_").ok_or(SHAPE)?;
         let alphanumeric = |part: &[u8]| part.iter().all(u8::is_ascii_alphanumeric);
-        let prefix_fits =
-            (2..=13).contains(&prefix.len()) && prefix.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if !prefix_fits || !alphanumeric(id) || !alphanumeric(secret) || !alphanumeric(checksum) {
+        let prefix = Prefix::of(prefix, LONGEST_SUFFIXED).ok_or(SHAPE)?;
+        if !alphanumeric(id) || !alphanumeric(secret) || !alphanumeric(checksum) {
             return Err(SHAPE);
         }
         if checksum_of(head) != *checksum {
             return Err(KeyFormatError::Checksum);
         }
-        let prefix = std::str::from_utf8(prefix).map_err(|_| SHAPE)?;
-        Ok(Self { text, prefix, id: PublicId(*id) })
+        Ok(Self { text, hint: KeyHint { prefix, id: PublicId(*id) } })
     }
     /// The public id.
     #[must_use]
     pub fn id(&self) -> PublicId {
-        self.id
+        self.hint.id
     }
     /// The text before the first underscore.
     #[must_use]
-    pub fn prefix(&self) -> &'a str {
-        self.prefix
+    pub fn prefix(&self) -> Prefix {
+        self.hint.prefix
+    }
+    /// What may be said of it.
+    #[must_use]
+    pub fn hint(&self) -> KeyHint {
+        self.hint
     }
 }
 impl fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Presented({}_{}…)", self.prefix, self.id)
+        write!(f, "Presented({})", self.hint)
     }
 }
 
@@ -336,7 +403,7 @@ mod tests {
         let key = mint(0xff);
         let parts: Vec<_> = key.expose().split('_').collect();
         assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 12, 49]);
-        assert_eq!(key.presented().unwrap().prefix(), "tg");
+        assert_eq!(key.presented().unwrap().prefix().as_str(), "tg");
         assert_eq!(
             format!("{key:?} {:?}", key.presented().unwrap()),
             format!("PlainKey(…) Presented(tg_{}…)", parts[1])

@@ -9,6 +9,7 @@ use crate::{
     key::Key,
     money::Cost,
     name::{Label, ModelName},
+    secret::KeyHint,
     time::Timestamp,
 };
 
@@ -246,8 +247,8 @@ pub struct UsageRow {
     pub end: Timestamp,
     /// The account, where grouped by.
     pub account: Option<Id<Account>>,
-    /// The key, where grouped by: its id, its name now, and the public part of its text.
-    pub key: Option<(Id<Key>, Label, crate::secret::PublicId)>,
+    /// The key, where grouped by: its id, its name now, and its hint.
+    pub key: Option<(Id<Key>, Label, KeyHint)>,
     /// The model, where grouped by.
     pub model: Option<ModelName>,
     /// The sums.

@@ -1,6 +1,6 @@
 //! One line per request: written when the last of its parts is gone, whatever became of it.
 //!
-//! Invariant: no key, no body, no mail address, no upstream address; of a key only its public id.
+//! Invariant: no key, no body, no mail address, no upstream address; of a key only its hint.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,7 +13,7 @@ use std::{
 use http::HeaderValue;
 use tollgate_core::{
     Account, Id, No, Units,
-    secret::PublicId,
+    secret::KeyHint,
     usage::{Outcome, Request},
 };
 use tollgate_wire::ErrorCode;
@@ -37,7 +37,7 @@ pub(crate) struct LogLine {
     label: RouteLabel,
     peer: IpAddr,
     client_id: Option<HeaderValue>,
-    pub key: Cell<Option<PublicId>>,
+    pub key: Cell<Option<KeyHint>>,
     pub account: Cell<Option<No<Account>>>,
     pub status: Cell<u16>,
     pub code: Cell<Option<ErrorCode>>,
@@ -96,7 +96,7 @@ impl LogLine {
             request.client_id = client_id.map(|text| text.get(..CLIENT_ID_MOST).unwrap_or(text)),
             client.address = %self.peer,
             route = self.label.as_str(),
-            key.hint = self.key.get().map(|id| id.hint(&self.node.options.prefix)),
+            key.hint = self.key.get().map(tracing::field::display),
             account.no = self.account.get().map(No::get),
             model = model.as_ref().map(|entry| entry.model.name.as_str()),
             upstream = upstream.as_ref().map(|entry| entry.upstream.name.as_str()),

@@ -126,7 +126,7 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
     let presented = Presented::parse(credential(headers)?).map_err(|_| ErrorCode::InvalidApiKey)?;
     // Not compared with today's prefix: a deployment that changes it keeps its keys. Whether this text is a key of ours
     // is for the hash of the whole text to say; tokens and links have peppers of their own.
-    context.log.key.set(Some(presented.id()));
+    context.log.key.set(Some(presented.hint()));
     let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
     let (id, presented) = (presented.id(), node.pepper.hash(&presented));
     let grant = KeyGrant::of(&node.keyring, id, &presented, now)?;

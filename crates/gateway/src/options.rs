@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use tollgate_core::{name::Slug, secret::Prefix};
+use tollgate_core::name::Slug;
 
 use crate::journal::{self, SyncMode};
 
@@ -19,8 +19,6 @@ pub struct GatewayOptions {
     pub node_name: Slug,
     /// The program's version, shown to operators and upstreams.
     pub version: String,
-    /// The prefix of this deployment's keys.
-    pub prefix: Prefix,
     /// How the journal is kept.
     pub journal: JournalOptions,
     /// The longest wait of a revoke for an unreachable node. This node serves at most
@@ -42,7 +40,6 @@ impl GatewayOptions {
             workers: 0,
             node_name,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            prefix: Prefix::default(),
             journal: JournalOptions::new(journal_directory),
             lease: Duration::from_secs(10),
             limits: Limits::default(),

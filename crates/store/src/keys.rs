@@ -12,7 +12,7 @@ use tollgate_core::{
     account::{AccountAuth, Standing},
     key::KeyState,
     name::{Label, ModelName},
-    secret::{KeyHash, PublicId},
+    secret::{KeyHash, Prefix, PublicId},
 };
 
 use self::row::{COLUMNS, FROM, key_of};
@@ -32,6 +32,8 @@ const LIST: char = 'k';
 pub struct NewKey {
     /// The account that owns it.
     pub account: Id<Account>,
+    /// The prefix of its text.
+    pub prefix: Prefix,
     /// The public part of its text.
     pub public_id: PublicId,
     /// The hash of its text.
@@ -258,8 +260,8 @@ impl Store {
         };
         finish(write, action, account, id, detail).await
     }
-    /// Gives an active or disabled key a new text under the same id and public id; the old text works until `grace_until`
-    /// (an older one from a rotation before stops at once).
+    /// Gives an active or disabled key a new text under the same id and public id, with this prefix and hash; the old text
+    /// works until `grace_until` (an older one from a rotation before stops at once).
     ///
     /// # Errors
     /// [`crate::StoreError::State`] of a revoked or leaked key, or when the store fails.
@@ -268,6 +270,7 @@ impl Store {
         actor: &Actor,
         account: Id<Account>,
         id: Id<Key>,
+        prefix: Prefix,
         hash: KeyHash,
         grace_until: Timestamp,
     ) -> Result<Committed<Key>> {
@@ -280,9 +283,10 @@ impl Store {
         }
         write
             .execute(
-                "UPDATE keys SET previous_hash = hash, previous_until = $2, hash = $3, version = version + 1
+                "UPDATE keys SET previous_hash = hash, previous_until = $2, hash = $3, prefix = $4,
+                    version = version + 1
                  WHERE no = $1",
-                values![key.no, grace_until, hash],
+                values![key.no, grace_until, hash, &prefix],
             )
             .await?;
         finish(write, "key.rotate", account, id, json!({ "grace_until": grace_until })).await
@@ -318,8 +322,8 @@ async fn insert(write: &mut Write<'_>, account: &AccountAuth, new: &NewKey) -> R
     let row = write
         .row(
             "INSERT INTO keys (id, public_id, account_no, name, all_models, state, expires_at, created_at, created_by, note,
-                               hash, idempotency_key, search_text, version)
-             VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, $12, 1) RETURNING no",
+                               hash, idempotency_key, search_text, prefix, version)
+             VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, $12, $13, 1) RETURNING no",
             values![
                 id,
                 &new.public_id,
@@ -333,6 +337,7 @@ async fn insert(write: &mut Write<'_>, account: &AccountAuth, new: &NewKey) -> R
                 new.hash,
                 new.idempotency_key.as_deref(),
                 search_text(&new.name, new.note.as_deref(), new.public_id),
+                &new.prefix,
             ],
         )
         .await?;

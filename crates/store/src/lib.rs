@@ -33,7 +33,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use changes::{Committed, Confirmation, NodeConfirmation};
 use engine::Pools;
-use tollgate_core::World;
+use tollgate_core::{World, secret::Prefix};
 use value::values;
 
 /// Where the store is and how to treat it.
@@ -47,6 +47,8 @@ pub struct StoreOptions {
     pub wait: Duration,
     /// How long the authority counts a lease (see [`changes`]).
     pub lease: Duration,
+    /// The deployment's key prefix: what keys from before it was kept with each of them are taken to have.
+    pub key_prefix: Prefix,
 }
 
 impl std::fmt::Debug for StoreOptions {
@@ -166,7 +168,7 @@ impl Store {
         let mut random = [0; 16];
         world.fill(&mut random);
         let cluster = uuid::Builder::from_random_bytes(random).into_uuid();
-        migrate::migrate(&pools, engine, cluster, world.now().as_millis()).await?;
+        migrate::migrate(&pools, engine, cluster, &options.key_prefix, world.now().as_millis()).await?;
         let fleet = changes::Fleet::new(&world);
         let store = Self { inner: Arc::new(Inner { world, options, engine, pools, fleet }) };
         store.head_seen(store.head_read().await?);

@@ -2,6 +2,8 @@
 //!
 //! Not sqlx's own migrator, since that takes no lock on SQLite, and two processes may start at once on one file.
 
+use tollgate_core::secret::Prefix;
+
 use crate::{
     Result, StoreEngine, StoreError,
     engine::{Pools, Tx},
@@ -16,16 +18,31 @@ struct Step {
 }
 
 /// All steps in order. A released step is never changed, another is added behind it.
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    sqlite: include_str!("../migrations/sqlite/0001_begin.sql"),
-    postgres: include_str!("../migrations/postgres/0001_begin.sql"),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        sqlite: include_str!("../migrations/sqlite/0001_begin.sql"),
+        postgres: include_str!("../migrations/postgres/0001_begin.sql"),
+    },
+    Step {
+        version: KEY_PREFIX,
+        sqlite: include_str!("../migrations/sqlite/0002_key_prefix.sql"),
+        postgres: include_str!("../migrations/postgres/0002_key_prefix.sql"),
+    },
+];
+/// The step that keeps each key's prefix with it.
+const KEY_PREFIX: i64 = 2;
 
 const MADE: &str = "CREATE TABLE IF NOT EXISTS schema_steps (version BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)";
 
 /// Applies what is missing and gives a new store its identity.
-pub(crate) async fn migrate(pools: &Pools, engine: StoreEngine, cluster: uuid::Uuid, now_ms: i64) -> Result<()> {
+pub(crate) async fn migrate(
+    pools: &Pools,
+    engine: StoreEngine,
+    cluster: uuid::Uuid,
+    prefix: &Prefix,
+    now_ms: i64,
+) -> Result<()> {
     let mut tx = pools.begin_migration().await?;
     tx.execute(MADE, values![]).await?;
     let applied = applied(&mut tx).await?;
@@ -39,6 +56,9 @@ pub(crate) async fn migrate(pools: &Pools, engine: StoreEngine, cluster: uuid::U
             StoreEngine::Postgres => step.postgres,
         })
         .await?;
+        if step.version == KEY_PREFIX {
+            tx.execute("UPDATE keys SET prefix = $1", values![prefix]).await?;
+        }
         tx.execute("INSERT INTO schema_steps (version, at) VALUES ($1, $2)", values![step.version, now_ms]).await?;
     }
     tx.execute(

@@ -9,7 +9,7 @@ use tollgate_core::{
     catalog::{BaseUrl, Engine, ModelKind, OnClientGone},
     id::IdKind,
     name::{Email, Handle, Label, ModelName, Slug},
-    secret::{KeyHash, PublicId},
+    secret::{KeyHash, Prefix, PublicId},
 };
 
 use crate::{Result, StoreError, engine::Columns};
@@ -137,6 +137,20 @@ macro_rules! text_like {
     )+ };
 }
 text_like!(Label, Handle, Slug, ModelName, Email, PublicId, BaseUrl, ModelKind, Engine, OnClientGone, Role);
+
+impl From<&Prefix> for Value {
+    fn from(prefix: &Prefix) -> Self {
+        Self::from(prefix.as_str())
+    }
+}
+impl Column for Prefix {
+    /// An empty one is of a key that a program from before this column made while another had upgraded the store: its
+    /// prefix is not known, and is only shown.
+    fn read(columns: &mut Columns<'_>) -> Result<Self> {
+        let text = columns.next::<String>()?;
+        if text.is_empty() { Ok(Self::default()) } else { parsed(&text) }
+    }
+}
 
 /// What a stored text says.
 pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T> {

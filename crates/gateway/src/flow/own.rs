@@ -8,6 +8,7 @@ use serde::Serialize;
 use tollgate_core::{
     Key, KeyStatus, No, Permission, Timestamp,
     name::Label,
+    secret::KeyHint,
     usage::{Bucket, UsageQuery},
 };
 use tollgate_store::{Store, StoreError};
@@ -74,7 +75,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 struct KeyBody {
     object: &'static str,
     name: Label,
-    hint: String,
+    hint: KeyHint,
     status: KeyStatus,
     models: Permission,
     created_at: Timestamp,
@@ -120,7 +121,7 @@ pub(super) async fn key(context: &Context, caller: Caller) -> Result<Response<An
     };
     let body = KeyBody {
         object: "key",
-        hint: key.public_id.hint(&node.options.prefix),
+        hint: key.hint(),
         status: key.state.status(key.expires_at, now),
         name: key.name,
         models: key.permission,

@@ -252,7 +252,7 @@ impl Fixture {
         let upstream = FakeUpstream::start(scripts).await;
         let lease = Duration::from_secs(10);
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
-        let options = StoreOptions { url, connections: 4, wait: LONG, lease };
+        let options = StoreOptions { url, connections: 4, wait: LONG, lease, key_prefix: Prefix::default() };
         let store = Store::open(options, world.clone()).await.unwrap();
         let master = MasterKey::generate(&world);
         let account = store.seed().await.unwrap().account;
@@ -297,6 +297,7 @@ impl Fixture {
         let presented = plain.presented().unwrap();
         let new = NewKey {
             account,
+            prefix: presented.prefix(),
             public_id: presented.id(),
             hash: master.key_pepper().hash(&presented),
             name: "test".parse().unwrap(),

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use tollgate_core::{Account, Id, Key, KeyStatus, Permission, Timestamp, User, key::KeyState, secret::Prefix};
+use tollgate_core::{Account, Id, Key, KeyStatus, Permission, Timestamp, User, key::KeyState, secret::KeyHint};
 use tollgate_store::keys::{KeyFilter, KeyTransition};
 use utoipa::{IntoParams, ToSchema};
 
@@ -31,8 +31,8 @@ pub(super) struct KeyView {
     #[schema(example = "nightly-batch")]
     name: String,
     /// What logs and pages call it: the beginning of its text.
-    #[schema(example = "tg_4fZ0aB1cD2eF…")]
-    hint: String,
+    #[schema(value_type = String, example = "tg_4fZ0aB1cD2eF…")]
+    hint: KeyHint,
     /// The models that it may use.
     #[schema(schema_with = crate::services::permission_schema)]
     models: Permission,
@@ -115,8 +115,8 @@ struct KeyRecent {
 }
 
 impl KeyView {
-    pub(super) fn new(key: Key, prefix: &Prefix, now: Timestamp) -> Self {
-        let status = key.state.status(key.expires_at, now);
+    pub(super) fn new(key: Key, now: Timestamp) -> Self {
+        let (status, hint) = (key.state.status(key.expires_at, now), key.hint());
         let (revoked_at, leak) = match key.state {
             KeyState::Revoked { at } => (Some(at), None),
             KeyState::Leaked { at, found_at } => (None, Some(KeyLeak { at, found_at })),
@@ -126,7 +126,7 @@ impl KeyView {
             id: key.id,
             account: key.account,
             name: key.name.to_string(),
-            hint: key.public_id.hint(prefix),
+            hint,
             models: key.permission,
             status,
             created_at: key.created_at,
@@ -144,8 +144,8 @@ impl KeyView {
 }
 
 fn view(services: &Services) -> impl Fn(Key) -> KeyView {
-    let (prefix, now) = (services.prefix.clone(), services.world.now());
-    move |key| KeyView::new(key, &prefix, now)
+    let now = services.world.now();
+    move |key| KeyView::new(key, now)
 }
 fn shown(services: &Services) -> impl Fn(KeyShown) -> KeyCreated {
     let view = view(services);

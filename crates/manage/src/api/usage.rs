@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::{
     Account, Id, Key, Timestamp,
     name::ModelName,
-    secret::Prefix,
     usage::{Bucket, GroupBy, UsageRow, UsageSums},
 };
 use tollgate_store::usage::LATENCY_LIMITS_MS;
@@ -159,10 +158,10 @@ fn seconds(ms: u64) -> f64 {
 }
 
 impl UsageOut {
-    fn new(row: UsageRow, prefix: &Prefix) -> Self {
+    fn new(row: UsageRow) -> Self {
         let UsageSums { requests, failed, units, cost, by_class: [exact, partial, estimated, unknown] } = row.sums;
         let (key, key_name, key_hint) = match row.key {
-            Some((id, name, public)) => (Some(id), Some(name.to_string()), Some(public.hint(prefix))),
+            Some((id, name, hint)) => (Some(id), Some(name.to_string()), Some(hint.to_string())),
             None => (None, None, None),
         };
         Self {
@@ -268,13 +267,12 @@ pub(super) async fn report(
     let answer = services.usage_report(&principal, input).await?;
     let as_csv = wants_csv(&headers);
     // A large report is rendered off the runtime that also answers revocations.
-    let prefix = services.prefix.clone();
-    let rendered = tokio::task::spawn_blocking(move || render(answer, &prefix, as_csv)).await;
+    let rendered = tokio::task::spawn_blocking(move || render(answer, as_csv)).await;
     rendered.map_err(|_| ServiceError::State("the report could not be rendered"))
 }
 
-fn render(answer: UsageAnswer, prefix: &Prefix, as_csv: bool) -> Response {
-    let data: Vec<_> = answer.rows.into_iter().map(|row| UsageOut::new(row, prefix)).collect();
+fn render(answer: UsageAnswer, as_csv: bool) -> Response {
+    let data: Vec<_> = answer.rows.into_iter().map(UsageOut::new).collect();
     if as_csv {
         let until = answer.complete_until.to_string();
         let kind = [

@@ -129,6 +129,7 @@ mod tests {
             connections: 2,
             wait: Duration::from_secs(5),
             lease: Duration::from_secs(10),
+            key_prefix: Default::default(),
         };
         let store = Store::open(options, World::new(Fixed, Fixed)).await.unwrap();
         let account = store.seed().await.unwrap().account;

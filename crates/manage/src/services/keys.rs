@@ -189,6 +189,7 @@ impl Services {
         let presented = plain.presented().map_err(|_| ServiceError::State("a key could not be made"))?;
         let new = NewKey {
             account: access.account.id,
+            prefix: presented.prefix(),
             public_id: presented.id(),
             hash: self.key_hash(&presented),
             name: input.name,
@@ -331,8 +332,9 @@ impl Services {
         }
         let plain = PlainKey::mint_again(&self.prefix, key.public_id, &self.world);
         let presented = plain.presented().map_err(|_| ServiceError::State("a key could not be made"))?;
-        let (hash, until) = (self.key_hash(&presented), self.world.now().plus(grace));
-        let committed = self.store().key_rotate(&principal.actor(), key.account, id, hash, until).await;
+        let (prefix, hash) = (presented.prefix(), self.key_hash(&presented));
+        let until = self.world.now().plus(grace);
+        let committed = self.store().key_rotate(&principal.actor(), key.account, id, prefix, hash, until).await;
         let committed = committed.map_err(ServiceError::of(Noun::Key))?;
         let confirmed = Confirmed::restricting(self.store(), committed).await;
         Ok(confirmed.map(|key| KeyShown { plain, key }))

@@ -82,6 +82,7 @@ pub async fn issue_key(
     let presented = plain.presented().map_err(|_| NOT_MADE)?;
     let new = NewKey {
         account,
+        prefix: presented.prefix(),
         public_id: presented.id(),
         hash: master_key.key_pepper().hash(&presented),
         name,

@@ -27,7 +27,7 @@ pub struct Session {
 
 impl Services {
     fn session_presented<'a>(&self, text: &'a [u8]) -> Option<Presented<'a>> {
-        Presented::parse(text).ok().filter(|presented| presented.prefix() == self.0.session_prefix.as_str())
+        Presented::parse(text).ok().filter(|presented| presented.prefix() == self.0.session_prefix)
     }
 
     /// Makes a one-time sign-in link for a user; only operators.

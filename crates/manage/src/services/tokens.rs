@@ -58,7 +58,7 @@ impl Services {
     /// [`ServiceError::KeyPresented`], [`ServiceError::InvalidToken`], or when the store fails.
     pub async fn token_identify(&self, text: &[u8]) -> Result<Identity, ServiceError> {
         let presented = Presented::parse(text).map_err(|_| ServiceError::InvalidToken)?;
-        if presented.prefix() == self.prefix.as_str() {
+        if presented.prefix() == self.prefix {
             return Err(ServiceError::KeyPresented);
         }
         // Not compared with today's prefix of tokens: a deployment that changes its prefix keeps its tokens. The hash

@@ -107,6 +107,7 @@ impl House {
             connections: 4,
             wait: std::time::Duration::from_secs(5),
             lease: std::time::Duration::from_secs(10),
+            key_prefix: Prefix::default(),
         };
         let store = Store::open(options, world.clone()).await.unwrap();
         let master_key = MasterKey::from_bytes([7; 32]);

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What [`key_of`] reads. Names of models hold no comma.
-pub(crate) const COLUMNS: &str = "k.no, k.id, k.public_id, a.id, k.name, k.all_models,
+pub(crate) const COLUMNS: &str = "k.no, k.id, k.prefix, k.public_id, a.id, k.name, k.all_models,
     (SELECT string_agg(m.name, ',' ORDER BY m.name) FROM key_models p JOIN models m ON m.no = p.model_no
      WHERE p.key_no = k.no AND m.removed_at IS NULL),
     k.state, k.state_at, k.found_at, k.expires_at, k.created_at, u.id, u.name, s.last_used_at, k.note,
@@ -27,6 +27,7 @@ pub(crate) fn key_of(row: &Row) -> Result<Key> {
     Ok(Key {
         no: columns.next()?,
         id: columns.next()?,
+        prefix: columns.next()?,
         public_id: columns.next()?,
         account: columns.next()?,
         name: columns.next()?,

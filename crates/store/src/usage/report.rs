@@ -7,7 +7,7 @@ use tollgate_core::{
     Account, Id, Key, Model, No, Timestamp,
     money::Cost,
     name::{Label, ModelName},
-    secret::PublicId,
+    secret::KeyHint,
     usage::{GroupBy, Units, UsageQuery, UsageRow, UsageSums},
 };
 
@@ -277,7 +277,7 @@ fn plus(a: &UsageSums, b: &UsageSums) -> UsageSums {
 #[derive(Default)]
 struct Names {
     accounts: HashMap<i64, Id<Account>>,
-    keys: HashMap<i64, (Id<Key>, Label, PublicId)>,
+    keys: HashMap<i64, (Id<Key>, Label, KeyHint)>,
     models: HashMap<i64, ModelName>,
 }
 
@@ -293,8 +293,9 @@ impl Names {
             Ok(())
         })
         .await?;
-        read(tx, "SELECT no, id, name, public_id FROM keys WHERE no", &distinct(|group| group.2), |columns| {
-            names.keys.insert(columns.next()?, (columns.next()?, columns.next()?, columns.next()?));
+        read(tx, "SELECT no, id, name, prefix, public_id FROM keys WHERE no", &distinct(|group| group.2), |columns| {
+            let (no, id, name) = (columns.next()?, columns.next()?, columns.next()?);
+            names.keys.insert(no, (id, name, KeyHint { prefix: columns.next()?, id: columns.next()? }));
             Ok(())
         })
         .await?;

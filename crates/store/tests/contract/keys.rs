@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tollgate_core::{Actor, Id, Key, KeyStatus, No, Permission, Role, Timestamp, account::ActorKind, key::KeyState};
+use tollgate_core::{
+    Actor, Id, Key, KeyStatus, No, Permission, Role, Timestamp, account::ActorKind, key::KeyState, secret::Prefix,
+};
 use tollgate_store::{
     PageRequest, Store, StoreError,
     accounts::{AccountEdit, NewAccount, UserEdit},
@@ -108,7 +110,7 @@ async fn a_key_of_another_account_is_not_found(fixture: Fixture) {
     not_found(store.key_edit(&system(), other, key.id, KeyEdit::default(), None).await.unwrap_err());
     not_found(store.key_transition(&system(), other, key.id, KeyTransition::Revoke).await.unwrap_err());
     let hash = key_hash(&fixture.world);
-    not_found(store.key_rotate(&system(), other, key.id, hash, Timestamp::MAX).await.unwrap_err());
+    not_found(store.key_rotate(&system(), other, key.id, Prefix::default(), hash, Timestamp::MAX).await.unwrap_err());
     let page = store.key_list(other, &KeyFilter::default(), &PageRequest::default()).await.unwrap();
     assert!(page.data.is_empty());
     assert_eq!(store.key_get(None, key.id).await.unwrap(), key);
@@ -209,7 +211,8 @@ async fn a_key_moves_along_its_life_as_drawn(fixture: Fixture) {
     assert_eq!(leaked.state, KeyState::Leaked { at: fixture.world.now(), found_at });
     assert_eq!(go(leak()).await.unwrap(), KeyStatus::Leaked);
     assert!(matches!(go(Disable).await, Err(StoreError::State(_))));
-    let rotated = store.key_rotate(&system(), account, key.id, key_hash(&fixture.world), Timestamp::MAX).await;
+    let rotated =
+        store.key_rotate(&system(), account, key.id, Prefix::default(), key_hash(&fixture.world), Timestamp::MAX).await;
     assert!(matches!(rotated, Err(StoreError::State(_))));
     assert_eq!(go(Enable).await.unwrap(), KeyStatus::Active);
     assert_eq!(go(Revoke).await.unwrap(), KeyStatus::Revoked);
@@ -223,7 +226,8 @@ async fn a_key_moves_along_its_life_as_drawn(fixture: Fixture) {
     }
     let edit = KeyEdit { name: Some(named("n")), ..KeyEdit::default() };
     assert!(matches!(store.key_edit(&system(), account, key.id, edit, None).await, Err(StoreError::State(_))));
-    let rotated = store.key_rotate(&system(), account, key.id, key_hash(&fixture.world), Timestamp::MAX).await;
+    let rotated =
+        store.key_rotate(&system(), account, key.id, Prefix::default(), key_hash(&fixture.world), Timestamp::MAX).await;
     assert!(matches!(rotated, Err(StoreError::State(_))));
     let of_key = tollgate_store::audit::AuditFilter { subject: Some(key.id.to_string()), ..Default::default() };
     let entries = store.audit_list(&of_key, &PageRequest::default()).await.unwrap().data;
@@ -238,11 +242,14 @@ async fn a_rotated_key_keeps_its_id_and_its_old_text_for_a_while(fixture: Fixtur
     let key = value(store.key_create(&system(), first.clone()).await);
     let (second, third) = (key_hash(&fixture.world), key_hash(&fixture.world));
     let until: Timestamp = named("2026-05-05T00:00:00Z");
-    let rotated = value(store.key_rotate(&system(), account, key.id, second, until).await);
+    let rotated = value(store.key_rotate(&system(), account, key.id, Prefix::default(), second, until).await);
     assert_eq!((rotated.id, rotated.public_id, rotated.rotated_until), (key.id, key.public_id, Some(until)));
     let auth = auth_of(store, key.no).await;
     assert_eq!((auth.hash, auth.previous), (second, Some((first.hash, until))));
-    value(store.key_rotate(&system(), account, key.id, third, until).await);
+    assert_eq!(rotated.hint().to_string(), format!("tg_{}…", key.public_id));
+    // A deployment that changed its prefix meanwhile: the key is shown as its text of today begins.
+    let again = value(store.key_rotate(&system(), account, key.id, named("acme"), third, until).await);
+    assert_eq!(again.hint().to_string(), format!("acme_{}…", key.public_id));
     assert_eq!(auth_of(store, key.no).await.previous, Some((second, until)));
 }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use sqlx::{Connection as _, Row as _};
-use tollgate_store::{Store, StoreError};
+use tollgate_store::{Store, StoreError, StoreOptions};
 
 use crate::support::*;
 
 contract! {
     many_processes_may_open_a_new_store_at_once,
     a_store_of_a_newer_program_is_refused,
+    keys_from_before_prefixes_were_kept_get_the_prefix_of_the_day,
 }
 
 async fn many_processes_may_open_a_new_store_at_once(fixture: Fixture) {
@@ -32,6 +33,30 @@ async fn many_processes_may_open_a_new_store_at_once(fixture: Fixture) {
 
 async fn a_store_of_a_newer_program_is_refused(fixture: Fixture) {
     let sql = "INSERT INTO schema_steps (version, at) VALUES (1000, 0)";
+    execute(&fixture, sql).await;
+    let opened = Store::open(options(&fixture.url), fixture.world.clone()).await;
+    assert!(matches!(opened, Err(StoreError::State(text)) if text.contains("newer")));
+}
+
+async fn keys_from_before_prefixes_were_kept_get_the_prefix_of_the_day(fixture: Fixture) {
+    let account = fixture.store.seed().await.unwrap().account;
+    let key = make_key(&fixture, account, "old").await;
+    // The store as the first step left it, with a key in it.
+    fixture.store.close().await;
+    for sql in ["ALTER TABLE keys DROP COLUMN prefix", "DELETE FROM schema_steps WHERE version = 2"] {
+        execute(&fixture, sql).await;
+    }
+    let with = |prefix| StoreOptions { key_prefix: named(prefix), ..options(&fixture.url) };
+    for later in ["acme", "other"] {
+        let store = Store::open(with(later), fixture.world.clone()).await.unwrap();
+        let hint = store.key_get(None, key.id).await.unwrap().hint().to_string();
+        assert_eq!(hint, format!("acme_{}…", key.public_id), "kept from then on");
+        store.close().await;
+    }
+}
+
+/// Past the store, as another program would.
+async fn execute(fixture: &Fixture, sql: &'static str) {
     match fixture.url.strip_prefix("sqlite:") {
         Some(path) => {
             let mut file = sqlx::SqliteConnection::connect(&format!("sqlite://{path}")).await.unwrap();
@@ -42,8 +67,6 @@ async fn a_store_of_a_newer_program_is_refused(fixture: Fixture) {
             sqlx::query(sql).execute(&mut server).await.unwrap();
         }
     }
-    let opened = Store::open(options(&fixture.url), fixture.world.clone()).await;
-    assert!(matches!(opened, Err(StoreError::State(text)) if text.contains("newer")));
 }
 
 /// A column: its table, its name, what it holds, whether it must hold something.

@@ -15,7 +15,7 @@ use tollgate_core::{
     Account, Actor, Id, Key, Model, ModelKind, No, Permission, Timestamp, Units, Upstream, UsageClass, User, World,
     catalog::{Engine, OnClientGone},
     money::{Cost, PriceList},
-    secret::{KeyHash, PublicId},
+    secret::{KeyHash, Prefix, PublicId},
     usage::{Outcome, Settlement},
     world::{Clock, Entropy},
 };
@@ -96,7 +96,13 @@ impl Fixture {
 pub const LEASE: Duration = Duration::from_millis(400);
 
 pub fn options(url: &str) -> StoreOptions {
-    StoreOptions { url: url.to_owned(), connections: 6, wait: Duration::from_secs(20), lease: LEASE }
+    StoreOptions {
+        url: url.to_owned(),
+        connections: 6,
+        wait: Duration::from_secs(20),
+        lease: LEASE,
+        key_prefix: Prefix::default(),
+    }
 }
 
 type Case<F> = fn(Fixture) -> F;
@@ -185,6 +191,7 @@ pub fn key_hash(world: &World) -> KeyHash {
 pub fn new_key(world: &World, account: Id<Account>, name: &str) -> NewKey {
     NewKey {
         account,
+        prefix: Prefix::default(),
         public_id: public_id(world),
         hash: key_hash(world),
         name: named(name),

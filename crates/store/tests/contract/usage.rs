@@ -64,7 +64,7 @@ async fn a_batch_counts_once_however_often_it_is_shipped(fixture: Fixture) {
     assert_eq!(rows.len(), 1);
     let row = &rows[0];
     assert_eq!(row.start, named::<Timestamp>("2026-05-04T12:00:00Z"));
-    assert_eq!(row.key, Some((key.id, key.name.clone(), key.public_id)));
+    assert_eq!(row.key, Some((key.id, key.name.clone(), key.hint())));
     assert_eq!((row.model.as_ref(), row.account), (Some(&model.name), None));
     assert_eq!((row.sums.requests, row.sums.units.input, row.sums.cost.nanos()), (100, 1_000, 700_000));
     assert_eq!(row.sums.by_class, [100, 0, 0, 0]);
