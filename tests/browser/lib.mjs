@@ -28,7 +28,7 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-/** What the test handed over: `url`, `token` (an operator's access token), `screenshots`, and the script's own. */
+/** What the test handed over: `url`, `token` (an operator's access token), `upstream`, `screenshots`, and more. */
 export let given;
 let browser;
 let steps = [];
@@ -171,6 +171,30 @@ export async function api(method, path, body, { token = given.token, status } = 
   const fits = status ? response.status === status : response.ok;
   assert.ok(fits, `${method} ${path}: ${response.status} ${JSON.stringify(answer)}`);
   return answer;
+}
+
+let plan;
+/** Makes an account on a paid plan (or on none) with one user in it; `link()` makes a one-time sign-in link. */
+export async function customer(handle, { role = 'owner', paid = true, name = `Ann of ${handle}` } = {}) {
+  plan ??= await api('POST', 'plans', { handle: 'pro', paid: true });
+  await api('POST', 'accounts', { handle, ...(paid && { plan: 'pro' }) });
+  return member(handle, role, name);
+}
+
+/** Makes a user with a role in an account that is there. */
+export async function member(handle, role, name = `Bob of ${handle}`) {
+  const user = await api('POST', 'users', { name, memberships: [{ account: handle, role }] });
+  return { handle, user, name, link: async () => (await api('POST', `users/${user.id}/sign-in-links`)).url };
+}
+
+/** Makes a key in an account through the API; the answer has `id` and `key`. */
+export function key(handle, body = {}) {
+  return api('POST', 'keys', { name: 'a key', models: 'all', account: handle, ...body });
+}
+
+/** What the fake upstream saw and counted itself: `{model, input, output, status, user}` of each request. */
+export async function ledger() {
+  return (await fetch(`${given.upstream}/ledger`)).json();
 }
 
 /** Calls a model with a key, as a program would; returns the status. */

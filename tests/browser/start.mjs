@@ -1,6 +1,6 @@
 // The smallest script: signed out, signed in by a one-time link, signed out again.
 
-import { script, visitor, signIn, inspect, step, given } from './lib.mjs';
+import { script, visitor, signIn, inspect, step, customer } from './lib.mjs';
 
 await script(async () => {
   const person = await visitor();
@@ -9,7 +9,7 @@ await script(async () => {
     await inspect(person, 'signed-out');
   });
   await step('signing in by a one-time link', async () => {
-    await signIn(person, given.links[0]);
+    await signIn(person, await (await customer("acme")).link());
     await inspect(person, 'home');
   });
 });

@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 use crate::{House, cli::finish, node::binary};
 
 /// Runs `tests/browser/<name>.mjs` against a house to its end. It is handed the server's URL, the operator's token, the
-/// directory for screenshots, and `more`.
+/// upstream's URL, the directory for screenshots, and `more`.
 ///
 /// # Panics
 /// With what the script says when it fails; without the programs: says how to get them.
 pub async fn run(house: &House, name: &str, more: Value) {
-    let mut input = json!({"url": house.url(), "token": house.token, "screenshots": screenshots()});
+    let upstream = house.upstream.base_url();
+    let upstream = upstream.trim_end_matches("/v1");
+    let mut input =
+        json!({"url": house.url(), "token": house.token, "upstream": upstream, "screenshots": screenshots()});
     for (name, value) in more.as_object().expect("an object") {
         input[name] = value.clone();
     }
@@ -30,13 +33,6 @@ pub async fn run(house: &House, name: &str, more: Value) {
     let ran = tokio::task::spawn_blocking(move || finish(command, Some(&input.to_string()))).await.expect("it ends");
     assert_eq!(ran.code, 0, "tests/browser/{name}.mjs:\n{}\n{}", ran.stdout, ran.stderr);
     print!("{}", ran.stdout);
-}
-
-/// Makes a one-time sign-in link for a user.
-pub async fn sign_in_link(house: &House, user: &str) -> String {
-    let answer = house.api("POST", &format!("users/{user}/sign-in-links")).json(&json!({})).send().await.expect(201);
-    let answer = answer.json();
-    answer["url"].as_str().unwrap_or_else(|| panic!("no url: {answer}")).to_owned()
 }
 
 /// Where scripts leave their pictures, for people to look at.

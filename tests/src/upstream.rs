@@ -331,7 +331,14 @@ pub struct Seen {
     pub status: u16,
 }
 
-/// A running fake upstream.
+impl Seen {
+    /// What programs of other languages need of it; `user` is the request's own field.
+    fn line(&self) -> Value {
+        json!({"model": self.model, "input": self.input, "output": self.output, "status": self.status, "user": self.body["user"]})
+    }
+}
+
+/// A running fake upstream. `GET /ledger` gives its ledger to programs of other languages.
 #[derive(Clone)]
 pub struct FakeUpstream {
     address: SocketAddr,
@@ -466,6 +473,10 @@ async fn answer(
         "/v1/embeddings" => Endpoint::Embeddings,
         "/v1/models" => {
             return Ok(Response::new(whole(r#"{"object":"list","data":[]}"#.into())));
+        }
+        "/ledger" => {
+            let ledger = shared.ledger.lock().expect("lock").iter().map(Seen::line).collect::<Value>();
+            return Ok(Response::new(whole(ledger.to_string().into())));
         }
         _ => {
             let mut response = Response::new(whole("no such route".into()));
