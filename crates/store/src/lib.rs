@@ -18,6 +18,7 @@
 pub mod accounts;
 pub mod audit;
 mod bulk;
+mod captions;
 pub mod catalog;
 pub mod changes;
 mod cursor;
@@ -31,6 +32,7 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
+pub use captions::ModelCurrency;
 pub use changes::{Committed, Confirmation, NodeConfirmation};
 use engine::Pools;
 use tollgate_core::{World, secret::Prefix};
