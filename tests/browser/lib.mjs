@@ -4,6 +4,7 @@
 // What holds for every page is watched here for all of them: nothing is loaded from elsewhere, no content security policy
 // is broken, no script fails, nothing answers 5xx, nothing scrolls sideways.
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -31,9 +32,9 @@ const FLAGS = [
 /** What the test handed over: `url`, `token` (an operator's access token), `upstream`, `screenshots`, and more. */
 export let given;
 let browser;
-let steps = [];
-let lastPage;
 const problems = [];
+/** The steps that one is in, and who takes them: several may be on their way at once. */
+const going = new AsyncLocalStorage();
 
 /** Runs a script: reads what was handed over, opens the browser, says which step failed where. */
 export async function script(body) {
@@ -75,9 +76,9 @@ async function launch() {
 }
 
 async function tell(failure) {
-  console.error(`FAILED in: ${steps.join(' > ') || 'the script'}`);
+  console.error(`FAILED in: ${failure.steps ?? 'the script'}`);
   console.error(failure.stack ?? failure);
-  const page = lastPage;
+  const page = failure.page;
   if (page && !page.isClosed()) {
     const picture = join(given.screenshots, `failed-${Date.now()}.png`);
     const seen = await page.locator('body').ariaSnapshot({ timeout: 2_000 }).catch(() => '(no page)');
@@ -89,15 +90,43 @@ async function tell(failure) {
 
 /** One step in words, as the guide says it; a failure inside names it. Returns what `body` returns. */
 export async function step(words, body) {
-  steps.push(words);
-  const result = await body();
-  steps.pop();
-  return result;
+  const above = going.getStore();
+  const here = { words: above ? `${above.words} > ${words}` : words, page: above?.page };
+  return going.run(here, async () => {
+    try {
+      return await body();
+    } catch (error) {
+      error.steps ??= here.words;
+      error.page ??= here.page;
+      throw error;
+    } finally {
+      if (above) {
+        above.page = here.page;
+      }
+    }
+  });
+}
+
+/** The steps that one is in, in words. */
+function whereabouts() {
+  return going.getStore()?.words ?? 'the script';
+}
+
+/** Does this for each, `width` of them at once; the first failure ends it. */
+export async function each(list, width, body) {
+  const rest = [...list];
+  const worker = async () => {
+    for (let one = rest.shift(); one !== undefined; one = rest.shift()) {
+      const now = one;
+      await step(String(now.name ?? now), () => body(now));
+    }
+  };
+  await Promise.all(Array.from({ length: width }, worker));
 }
 
 /**
  * A person at a machine of their own: a browser context.
- * @param {{lang?: 'en'|'vi', theme?: 'light'|'dark', width?: 390|1440, js?: boolean, link?: string}} options
+ * @param {{lang?: 'en'|'vi', theme?: 'light'|'dark', width?: 390|1440, js?: boolean}} options
  */
 export async function visitor({ lang = 'en', theme = 'light', width = 1440, js = true } = {}) {
   const context = await browser.newContext({
@@ -114,11 +143,12 @@ export async function visitor({ lang = 'en', theme = 'light', width = 1440, js =
   context.setDefaultTimeout(ACTION_MS);
   const name = `${lang}-${theme}-${width}${js ? '' : '-nojs'}`;
   const person = { context, lang, theme, width, js, name, paused: 0 };
-  context.on('page', (page) => {
-    lastPage = page;
-    watch(person, page);
-  });
+  context.on('page', (page) => watch(person, page));
   person.page = await context.newPage();
+  const here = going.getStore();
+  if (here) {
+    here.page = person.page;
+  }
   return person;
 }
 
@@ -129,7 +159,7 @@ export function takeProblems() {
 
 /** Writes down what no page may do. */
 function watch(person, page) {
-  const wrong = (what) => problems.push(`${steps.join(' > ')} (${person.name}, ${page.url()}): ${what}`);
+  const wrong = (what) => problems.push(`(${person.name}, ${page.url()}): ${what}`);
   page.on('console', (message) => {
     // The browser's own remark about an answer of 4xx is no error of the page; see the answers below.
     const remark = message.text().startsWith('Failed to load resource: the server responded');
@@ -243,7 +273,7 @@ export async function axe(person, page = person.page) {
   person.paused -= 1;
   for (const violation of found.violations) {
     const where = violation.nodes.slice(0, 4).map((node) => `${node.html.slice(0, 200)}\n      ${node.any.concat(node.all, node.none).map((check) => check.message).join('; ')}`);
-    const at = `${steps.join(' > ')} (${person.name}, ${page.url()})`;
+    const at = `${whereabouts()} (${person.name}, ${page.url()})`;
     problems.push(`${at}: ${violation.id}: ${violation.help}\n    ${where.join('\n    ')}`);
   }
 }

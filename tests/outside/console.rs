@@ -11,6 +11,6 @@ async fn what_no_page_may_do_is_seen_when_a_page_does_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_one_time_link_signs_in() {
-    browser::run(&House::open(Engine::Sqlite).await, "start", json!({})).await;
+async fn one_signs_in_and_out_each_way() {
+    browser::run(&House::open(Engine::Sqlite).await, "sign_in", json!({})).await;
 }
