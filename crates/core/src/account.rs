@@ -166,6 +166,107 @@ pub struct Membership {
     pub account_handle: Handle,
     /// What the user may do there.
     pub role: Role,
+    /// Who gave the role, and so who takes it away.
+    pub source: RoleSource,
+}
+
+/// Where a role comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleSource {
+    /// An owner or operator gave it: it stays until somebody takes it away.
+    Hand,
+    /// A group of the identity provider gave it: looked at anew at each sign-in.
+    Group,
+}
+
+impl RoleSource {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hand => "hand",
+            Self::Group => "group",
+        }
+    }
+}
+impl std::str::FromStr for RoleSource {
+    type Err = RoleSourceError;
+    fn from_str(text: &str) -> Result<Self, RoleSourceError> {
+        [Self::Hand, Self::Group].into_iter().find(|source| source.as_str() == text).ok_or(RoleSourceError)
+    }
+}
+
+/// The text is no source of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a role comes by hand or by group")]
+pub struct RoleSourceError;
+
+/// Asks somebody into an account: whoever opens its link first, unless it names an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Its id.
+    pub id: Id<Invitation>,
+    /// Into which account.
+    pub account: Id<Account>,
+    /// The account's handle.
+    pub account_handle: Handle,
+    /// The account's name for people.
+    pub account_name: Label,
+    /// As what.
+    pub role: Role,
+    /// Whom: nobody else may accept it.
+    pub email: Option<Email>,
+    /// Who made it, by name; absent where the program did.
+    pub created_by: Option<Label>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// When it was accepted.
+    pub accepted_at: Option<Timestamp>,
+    /// When it was taken back.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What became of an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InvitationStatus {
+    /// It can be accepted.
+    Open,
+    /// It was.
+    Accepted,
+    /// It was taken back.
+    Revoked,
+    /// It ended by itself.
+    Expired,
+}
+
+impl Invitation {
+    /// What became of it by `now`.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> InvitationStatus {
+        match (self.accepted_at, self.revoked_at) {
+            (Some(_), _) => InvitationStatus::Accepted,
+            (_, Some(_)) => InvitationStatus::Revoked,
+            _ if now >= self.expires_at => InvitationStatus::Expired,
+            _ => InvitationStatus::Open,
+        }
+    }
+}
+
+impl InvitationStatus {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Accepted => "accepted",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 /// What a user may do in an account.
@@ -193,6 +294,8 @@ pub enum AccountAction {
     AnyKeyManage,
     /// See members and the account's audit log.
     MembersRead,
+    /// Invite members, change their roles, take them out.
+    MembersManage,
 }
 
 impl Role {
@@ -315,12 +418,12 @@ mod tests {
 
     #[test]
     fn the_role_matrix_is_this_table() {
-        use AccountAction::{AnyKeyManage, KeyCreate, MembersRead, OwnKeyManage, Read};
-        let may =
-            |role: Role| [Read, KeyCreate, OwnKeyManage, AnyKeyManage, MembersRead].map(|action| role.may(action));
-        assert_eq!(may(Role::Owner), [true, true, true, true, true]);
-        assert_eq!(may(Role::Member), [true, true, true, false, false]);
-        assert_eq!(may(Role::Viewer), [true, false, false, false, false]);
+        use AccountAction::{AnyKeyManage, KeyCreate, MembersManage, MembersRead, OwnKeyManage, Read};
+        let actions = [Read, KeyCreate, OwnKeyManage, AnyKeyManage, MembersRead, MembersManage];
+        let may = |role: Role| actions.map(|action| role.may(action));
+        assert_eq!(may(Role::Owner), [true, true, true, true, true, true]);
+        assert_eq!(may(Role::Member), [true, true, true, false, false, false]);
+        assert_eq!(may(Role::Viewer), [true, false, false, false, false, false]);
     }
 
     #[test]

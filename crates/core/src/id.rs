@@ -26,6 +26,7 @@ id_kinds! {
     crate::account::User => "user",
     crate::account::Plan => "plan",
     crate::account::AccessToken => "tok",
+    crate::account::Invitation => "inv",
     crate::catalog::Model => "model",
     crate::catalog::Upstream => "up",
     crate::account::AuditEntry => "aud",

@@ -82,10 +82,15 @@ impl MasterKey {
     pub fn token_pepper(&self) -> Pepper {
         Pepper::new(&self.derive(b"tollgate/v1/access-token"))
     }
-    /// The pepper of one-time links and sessions.
+    /// The pepper of one-time links, invitations and sessions.
     #[must_use]
     pub fn session_pepper(&self) -> Pepper {
         Pepper::new(&self.derive(b"tollgate/v1/session"))
+    }
+    /// What passwords are hashed with beside their salt: a copy of the store alone guesses none of them.
+    #[must_use]
+    pub fn password_pepper(&self) -> Zeroizing<[u8; 32]> {
+        self.derive(b"tollgate/v1/password")
     }
     /// A value by which a store can tell that it belongs to this master key: 16 bytes that say
     /// nothing about it.

@@ -1,7 +1,14 @@
-//! Accounts, plans, users, memberships, access tokens, one-time sign-in links and console sessions.
+//! Accounts, plans, users, memberships and invitations; access tokens; and how people sign in: one-time links, passwords,
+//! identities, and the sessions that these open.
 
+mod identities;
+mod invitations;
+mod members;
+mod overview;
+mod passwords;
 mod plans;
 mod row;
+mod sessions;
 mod sign_in;
 mod users;
 
@@ -16,6 +23,14 @@ use tollgate_core::{
     secret::{KeyHash, PublicId},
 };
 
+pub use self::{
+    identities::{IdentityOutcome, IdentitySignIn},
+    invitations::{InvitationAccepted, NewInvitation},
+    members::Member,
+    overview::{AccountFilter, AccountLine, PlanLine, UserHolds},
+    passwords::StoredPassword,
+    sessions::{NewSession, SessionView, SignInMethod},
+};
 use self::row::{ACCOUNT, account_of};
 pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of};
 use crate::{
@@ -28,6 +43,8 @@ use crate::{
 const ACCOUNTS: char = 'a';
 const PLANS: char = 'p';
 const USERS: char = 'u';
+const MEMBERS: char = 'b';
+const INVITATIONS: char = 'i';
 
 /// An account to be made: without a plan.
 #[derive(Debug, Clone)]

@@ -29,6 +29,16 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../migrations/sqlite/0002_key_prefix.sql"),
         postgres: include_str!("../migrations/postgres/0002_key_prefix.sql"),
     },
+    Step {
+        version: 4,
+        sqlite: include_str!("../migrations/sqlite/0004_sign_in.sql"),
+        postgres: include_str!("../migrations/postgres/0004_sign_in.sql"),
+    },
+    Step {
+        version: 6,
+        sqlite: include_str!("../migrations/sqlite/0006_key_lists.sql"),
+        postgres: include_str!("../migrations/postgres/0006_key_lists.sql"),
+    },
 ];
 /// The step that keeps each key's prefix with it.
 const KEY_PREFIX: i64 = 2;
@@ -47,10 +57,10 @@ pub(crate) async fn migrate(
     tx.execute(MADE, values![]).await?;
     let applied = applied(&mut tx).await?;
     let newest = STEPS.last().map_or(0, |step| step.version);
-    if applied > newest {
+    if applied.last().is_some_and(|last| *last > newest) {
         return Err(StoreError::State("this store was made by a newer version of the program"));
     }
-    for step in STEPS.iter().filter(|step| step.version > applied) {
+    for step in STEPS.iter().filter(|step| !applied.contains(&step.version)) {
         tx.script(match engine {
             StoreEngine::Sqlite => step.sqlite,
             StoreEngine::Postgres => step.postgres,
@@ -69,7 +79,7 @@ pub(crate) async fn migrate(
     tx.commit().await
 }
 
-async fn applied(tx: &mut Tx) -> Result<i64> {
-    let row = tx.row("SELECT COALESCE(MAX(version), 0) FROM schema_steps", values![]).await?;
-    row.map_or(Ok(0), |row| row.columns().next())
+async fn applied(tx: &mut Tx) -> Result<Vec<i64>> {
+    let rows = tx.rows("SELECT version FROM schema_steps ORDER BY version", values![]).await?;
+    rows.iter().map(|row| row.columns().next()).collect()
 }

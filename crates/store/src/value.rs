@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use tollgate_core::{
     Id, No, Role, Timestamp,
+    account::RoleSource,
     catalog::{BaseUrl, Engine, ModelKind, OnClientGone},
     id::IdKind,
     name::{Email, Handle, Label, ModelName, Slug},
@@ -136,7 +137,7 @@ macro_rules! text_like {
         }
     )+ };
 }
-text_like!(Label, Handle, Slug, ModelName, Email, PublicId, BaseUrl, ModelKind, Engine, OnClientGone, Role);
+text_like!(Label, Handle, Slug, ModelName, Email, PublicId, BaseUrl, ModelKind, Engine, OnClientGone, Role, RoleSource);
 
 impl From<&Prefix> for Value {
     fn from(prefix: &Prefix) -> Self {

@@ -55,6 +55,9 @@ mod nodes;
 #[path = "contract/one_node.rs"]
 mod one_node;
 #[cfg(test)]
+#[path = "contract/people.rs"]
+mod people;
+#[cfg(test)]
 #[path = "contract/schema.rs"]
 mod schema;
 #[cfg(test)]

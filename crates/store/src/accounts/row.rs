@@ -17,8 +17,10 @@ pub(super) const ACCOUNT: &str =
     a.created_at, a.version FROM accounts a LEFT JOIN plans p ON p.no = a.plan_no";
 
 pub(super) fn account_of(row: &Row) -> Result<Account> {
-    let mut columns = row.columns();
-    let columns = &mut columns;
+    read_account(&mut row.columns())
+}
+
+pub(super) fn read_account(columns: &mut Columns<'_>) -> Result<Account> {
     Ok(Account {
         no: columns.next()?,
         id: columns.next()?,
@@ -58,8 +60,10 @@ pub(crate) fn account_auth_of(row: &Row) -> Result<AccountAuth> {
 pub(super) const PLAN: &str = "SELECT p.id, p.handle, p.name, p.paid, p.created_at, p.version FROM plans p";
 
 pub(super) fn plan_of(row: &Row) -> Result<Plan> {
-    let mut columns = row.columns();
-    let columns = &mut columns;
+    read_plan(&mut row.columns())
+}
+
+pub(super) fn read_plan(columns: &mut Columns<'_>) -> Result<Plan> {
     Ok(Plan {
         id: columns.next()?,
         handle: columns.next()?,
@@ -70,13 +74,13 @@ pub(super) fn plan_of(row: &Row) -> Result<Plan> {
     })
 }
 
-/// What [`read_user`] reads, of `users u`. Ids, handles and roles hold neither blanks nor commas.
+/// What [`read_user`] reads, of `users u`. Ids, handles, roles and sources hold neither blanks nor commas.
 pub(super) const USER_COLUMNS: &str = "u.id, u.name, u.email, u.operator, u.disabled_at,
-    (SELECT string_agg(c.id || ' ' || c.handle || ' ' || b.role, ',' ORDER BY c.handle)
+    (SELECT string_agg(c.id || ' ' || c.handle || ' ' || b.role || ' ' || b.source, ',' ORDER BY c.handle)
      FROM memberships b JOIN accounts c ON c.no = b.account_no WHERE b.user_no = u.no),
     u.created_at, u.version";
 pub(super) const USER: &str = "SELECT u.id, u.name, u.email, u.operator, u.disabled_at,
-    (SELECT string_agg(c.id || ' ' || c.handle || ' ' || b.role, ',' ORDER BY c.handle)
+    (SELECT string_agg(c.id || ' ' || c.handle || ' ' || b.role || ' ' || b.source, ',' ORDER BY c.handle)
      FROM memberships b JOIN accounts c ON c.no = b.account_no WHERE b.user_no = u.no),
     u.created_at, u.version FROM users u";
 
@@ -103,7 +107,12 @@ fn memberships(text: &str) -> Result<Vec<Membership>> {
         .map(|one| {
             let mut parts = one.split(' ');
             let mut part = || parts.next().unwrap_or_default();
-            Ok(Membership { account: parsed(part())?, account_handle: parsed(part())?, role: parsed(part())? })
+            Ok(Membership {
+                account: parsed(part())?,
+                account_handle: parsed(part())?,
+                role: parsed(part())?,
+                source: parsed(part())?,
+            })
         })
         .collect()
 }

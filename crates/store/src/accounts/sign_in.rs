@@ -1,17 +1,17 @@
-//! How users prove who they are: access tokens, one-time links, console sessions. Only hashes are kept.
+//! How users prove who they are: access tokens and one-time links. Only hashes are kept.
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Actor, Id, No, Timestamp, User,
-    account::{AccessToken, ActorKind},
+    account::AccessToken,
     secret::{KeyHash, PublicId},
 };
 
 use super::{
-    Identity, NewToken, auth as account_auth,
+    Identity, NewSession, NewToken, SignInMethod, auth as account_auth,
     row::{TOKEN, TOKEN_COLUMNS, TOKEN_FROM, USER_COLUMNS, read_token, read_user},
-    user_no,
+    sessions, user_no,
 };
 use crate::{
     PageRequest, Result, Store, StoreError,
@@ -148,8 +148,7 @@ impl Store {
         &self,
         public_id: PublicId,
         hash: KeyHash,
-        session: (PublicId, KeyHash),
-        session_until: Timestamp,
+        session: NewSession,
     ) -> Result<Option<Id<User>>> {
         let mut write = self.write(&Actor::system("sign-in")).await?;
         let now = write.now();
@@ -162,47 +161,8 @@ impl Store {
         }
         let (user_no, user): (No<User>, Id<User>) = (columns.next()?, columns.next()?);
         write.execute("DELETE FROM sign_in_links WHERE public_id = $1", values![&public_id]).await?;
-        write.execute("DELETE FROM sessions WHERE expires_at <= $1", values![now]).await?;
-        write
-            .execute(
-                "INSERT INTO sessions (public_id, hash, user_no, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-                values![&session.0, session.1, user_no, now, session_until],
-            )
-            .await?;
-        write.act_as(Actor { kind: ActorKind::User { user, token: None }, address: None });
-        write.audit("session.create", Subject::new(user), json!({ "expires_at": session_until })).await?;
+        sessions::open(&mut write, user_no, user, SignInMethod::Link, session).await?;
         Ok(Some(write.commit(user).await?.value))
-    }
-    /// Whom a session stands for. `None` for an unknown, ended or expired one, or one of a disabled user.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn session_identity(&self, public_id: PublicId, hash: KeyHash) -> Result<Option<Identity>> {
-        let sql = format!(
-            "SELECT e.hash, {USER_COLUMNS} FROM sessions e JOIN users u ON u.no = e.user_no
-             WHERE e.public_id = $1 AND e.expires_at > $2 AND u.disabled_at IS NULL"
-        );
-        let now = self.world().now();
-        let Some(row) = self.pools().row(AssertSqlSafe(sql), values![&public_id, now]).await? else { return Ok(None) };
-        let mut columns = row.columns();
-        if columns.next::<KeyHash>()? != hash {
-            return Ok(None);
-        }
-        Ok(Some(Identity { user: read_user(&mut columns)?, token: None }))
-    }
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn session_end(&self, public_id: PublicId) -> Result<()> {
-        let mut write = self.write(&Actor::system("sign-in")).await?;
-        let sql = "SELECT u.id FROM sessions e JOIN users u ON u.no = e.user_no WHERE e.public_id = $1";
-        let Some(row) = write.row(sql, values![&public_id]).await? else { return Ok(()) };
-        let user: Id<User> = row.columns().next()?;
-        write.execute("DELETE FROM sessions WHERE public_id = $1", values![&public_id]).await?;
-        write.act_as(Actor { kind: ActorKind::User { user, token: None }, address: None });
-        write.audit("session.end", Subject::new(user), json!({})).await?;
-        write.commit(()).await.map(drop)
     }
 }
 

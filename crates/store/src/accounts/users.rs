@@ -4,6 +4,7 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Actor, ChangeKind, Id, No, Role, User,
+    account::RoleSource,
     name::{Email, Handle},
 };
 
@@ -77,6 +78,8 @@ impl Store {
         }
         let mut difference = Difference::default();
         difference.take("name", &mut user.name, edit.name, |name| json!(name));
+        // Whoever sets an address by hand vouches for it, and a role is then by hand, even where they stay the same.
+        let (vouched, by_hand) = (edit.email.is_some(), edit.operator.is_some());
         // Told without the address itself: the audit log outlives the user's wish to be forgotten.
         if difference.take("email", &mut user.email, edit.email, |email| json!(email.is_some())) {
             email_free(&mut write, user.email.as_ref(), no).await?;
@@ -90,14 +93,23 @@ impl Store {
         if (disabling || operating) && !(user.operator && user.disabled_at.is_none()) {
             another_operator(&mut write, no).await?;
         }
-        let moved = set_memberships(&mut write, no, &user, &edit.memberships, &mut difference).await?;
+        let moved =
+            set_memberships(&mut write, no, &user, &edit.memberships, RoleSource::Hand, &mut difference).await?;
+        let (proven, operator_source) = provenance(&mut write, no).await?;
+        if vouched && !proven {
+            difference.note("email_proven", json!(true));
+        }
+        if by_hand && operator_source == RoleSource::Group {
+            difference.note("operator_source", json!(RoleSource::Hand));
+        }
         if difference.is_empty() {
             return Ok(write.unchanged(user));
         }
         write
             .execute(
                 "UPDATE users SET name = $2, email = $3, email_key = $4, operator = $5, disabled_at = $6,
-                    version = version + 1
+                    email_proven = CASE WHEN $7 = 1 THEN 1 ELSE email_proven END,
+                    operator_source = CASE WHEN $8 = 1 THEN 'hand' ELSE operator_source END, version = version + 1
                  WHERE no = $1",
                 values![
                     no,
@@ -105,7 +117,9 @@ impl Store {
                     user.email.as_ref(),
                     user.email.as_ref().map(email_key),
                     user.operator,
-                    user.disabled_at
+                    user.disabled_at,
+                    vouched,
+                    by_hand
                 ],
             )
             .await?;
@@ -113,15 +127,7 @@ impl Store {
             write.execute("DELETE FROM sessions WHERE user_no = $1", values![no]).await?;
             write.execute("DELETE FROM sign_in_links WHERE user_no = $1", values![no]).await?;
         }
-        // Whatever decides whether the keys that this user made live: they are read anew.
-        let sql = "SELECT no, account_no FROM keys WHERE created_by = $1 ORDER BY no";
-        for row in write.rows(sql, values![no]).await? {
-            let mut columns = row.columns();
-            let (key, account) = (columns.next()?, columns.next()?);
-            if disabling || operating || moved.contains(&account) {
-                write.change(ChangeKind::Key(key));
-            }
-        }
+        touch_keys(&mut write, no, disabling || operating, &moved).await?;
         write.audit("user.edit", Subject::new(id), difference.into_detail()).await?;
         let (_, user) = read(&mut write, id).await?;
         write.commit(user).await
@@ -144,19 +150,40 @@ pub(super) async fn insert(write: &mut Write<'_>, new: NewUser) -> Result<User> 
     let mut difference = Difference::default();
     difference.note("name", json!(new.name));
     difference.note("operator", json!(new.operator));
-    set_memberships(write, no, &user, &wanted, &mut difference).await?;
+    set_memberships(write, no, &user, &wanted, RoleSource::Hand, &mut difference).await?;
     write.audit("user.create", Subject::new(id), difference.into_detail()).await?;
     Ok(read(write, id).await?.1)
 }
 
-async fn read(write: &mut Write<'_>, id: Id<User>) -> Result<(No<User>, User)> {
+/// What decides whether the keys that this user made live has changed, in these accounts or in all: they are read anew.
+pub(super) async fn touch_keys(write: &mut Write<'_>, user: No<User>, all: bool, moved: &[No<Account>]) -> Result<()> {
+    let sql = "SELECT no, account_no FROM keys WHERE created_by = $1 ORDER BY no";
+    for row in write.rows(sql, values![user]).await? {
+        let mut columns = row.columns();
+        let (key, account) = (columns.next()?, columns.next()?);
+        if all || moved.contains(&account) {
+            write.change(ChangeKind::Key(key));
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody else than the user itself vouched for its address, and who made it an operator.
+pub(super) async fn provenance(write: &mut Write<'_>, user: No<User>) -> Result<(bool, RoleSource)> {
+    let row = write.row("SELECT email_proven, operator_source FROM users WHERE no = $1", values![user]).await?;
+    let row = row.ok_or(StoreError::NotFound)?;
+    let mut columns = row.columns();
+    Ok((columns.next()?, columns.next()?))
+}
+
+pub(super) async fn read(write: &mut Write<'_>, id: Id<User>) -> Result<(No<User>, User)> {
     let sql = format!("SELECT no, {USER_COLUMNS} FROM users u WHERE u.id = $1");
     let row = write.row(AssertSqlSafe(sql), values![id]).await?.ok_or(StoreError::NotFound)?;
     let mut columns = row.columns();
     Ok((columns.next()?, read_user(&mut columns)?))
 }
 
-fn email_key(email: &Email) -> String {
+pub(super) fn email_key(email: &Email) -> String {
     email.as_str().to_lowercase()
 }
 
@@ -169,7 +196,7 @@ async fn email_free(write: &mut Write<'_>, email: Option<&Email>, user: No<User>
     }
 }
 
-async fn another_operator(write: &mut Write<'_>, user: No<User>) -> Result<()> {
+pub(super) async fn another_operator(write: &mut Write<'_>, user: No<User>) -> Result<()> {
     let was = write.row("SELECT no FROM users WHERE no = $1 AND operator = 1 AND disabled_at IS NULL", values![user]);
     if was.await?.is_none() {
         return Ok(());
@@ -181,36 +208,48 @@ async fn another_operator(write: &mut Write<'_>, user: No<User>) -> Result<()> {
     }
 }
 
+/// Sets a membership, or with `None` takes it away.
+pub(super) async fn member_set(
+    write: &mut Write<'_>,
+    user: No<User>,
+    account: No<Account>,
+    wanted: Option<(Role, RoleSource)>,
+) -> Result<()> {
+    let changed = match wanted {
+        Some((role, source)) => {
+            let sql = "INSERT INTO memberships (user_no, account_no, role, source) VALUES ($1, $2, $3, $4)
+                       ON CONFLICT (user_no, account_no) DO UPDATE SET role = excluded.role, source = excluded.source";
+            write.execute(sql, values![user, account, role.as_str(), source.as_str()])
+        }
+        None => write.execute("DELETE FROM memberships WHERE user_no = $1 AND account_no = $2", values![user, account]),
+    };
+    changed.await.map(drop)
+}
+
 /// Sets and removes memberships; the accounts where the user became a member or ceased to be one.
-async fn set_memberships(
+pub(super) async fn set_memberships(
     write: &mut Write<'_>,
     no: No<User>,
     user: &User,
     wanted: &[(Handle, Option<Role>)],
+    source: RoleSource,
     difference: &mut Difference,
 ) -> Result<Vec<No<Account>>> {
     let mut moved = Vec::new();
     for (handle, role) in wanted {
         let account = account_no(write, handle).await?;
         let held = user.memberships.iter().find(|membership| membership.account_handle == *handle);
-        if held.map(|membership| membership.role) == *role {
+        let wanted = role.map(|role| (role, source));
+        if held.map(|membership| (membership.role, membership.source)) == wanted {
             continue;
         }
-        match role {
-            Some(role) => {
-                let sql = "INSERT INTO memberships (user_no, account_no, role) VALUES ($1, $2, $3)
-                           ON CONFLICT (user_no, account_no) DO UPDATE SET role = excluded.role";
-                write.execute(sql, values![no, account, role.as_str()]).await?;
-            }
-            None => {
-                let sql = "DELETE FROM memberships WHERE user_no = $1 AND account_no = $2";
-                write.execute(sql, values![no, account]).await?;
-            }
+        member_set(write, no, account, wanted).await?;
+        let from = held.map(|membership| membership.role);
+        let mut detail = json!({ "from": from, "to": role });
+        if source == RoleSource::Group {
+            detail["source"] = json!(source);
         }
-        difference.note(
-            &format!("membership:{handle}"),
-            json!({ "from": held.map(|membership| membership.role), "to": role }),
-        );
+        difference.note(&format!("membership:{handle}"), detail);
         if held.is_some() != role.is_some() {
             moved.push(account);
         }
