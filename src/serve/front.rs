@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use tollgate_core::{Timestamp, World};
+use tollgate_core::{Id, Timestamp, World, usage};
 use tollgate_gateway::{Gateway, Management, ManagementBody, ManagementFuture};
-use tollgate_manage::{PeerAddress, UpstreamHealthSource, UpstreamHealthView};
+use tollgate_manage::{PeerAddress, RequestId, UpstreamHealthSource, UpstreamHealthView};
 use tower::ServiceExt as _;
 
 /// The process as seen from outside.
@@ -135,7 +135,13 @@ impl Front {
 }
 
 impl Management for Front {
-    fn call(&self, mut request: Request<Incoming>, peer: SocketAddr) -> ManagementFuture {
+    fn call(
+        &self,
+        mut request: Request<Incoming>,
+        peer: SocketAddr,
+        id: Option<Id<usage::Request>>,
+    ) -> ManagementFuture {
+        let id = id.unwrap_or_else(|| Id::new(&self.watch.2));
         let is_probe = matches!(*request.method(), Method::GET | Method::HEAD);
         let probe = match request.uri().path() {
             "/healthz" if is_probe => Some((true, "live")),
@@ -143,20 +149,24 @@ impl Management for Front {
             _ => None,
         };
         if let Some((good, word)) = probe {
-            return Box::pin(async move { probed(good, word) });
+            return Box::pin(async move { probed(good, word, id) });
         }
         request.extensions_mut().insert(PeerAddress(peer.ip()));
+        request.extensions_mut().insert(RequestId(id));
         (self.router)(request)
     }
 }
 
-fn probed(good: bool, word: &str) -> Response<ManagementBody> {
+fn probed(good: bool, word: &str, id: Id<usage::Request>) -> Response<ManagementBody> {
     let body = Full::new(Bytes::from(format!("{{\"status\":\"{word}\"}}"))).map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    if let Ok(id) = header::HeaderValue::from_str(&id.to_string()) {
+        headers.insert("x-request-id", id);
+    }
     if !good {
         headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }
@@ -173,7 +183,8 @@ mod tests {
         assert_eq!(watch.ready(), (false, "starting"));
         assert!(watch.stopping().is_none());
         assert_eq!(watch.ready(), (false, "draining"));
-        assert_eq!(probed(false, "draining").status(), 503);
-        assert_eq!(probed(true, "live").status(), 200);
+        let id = Id::new(&crate::world::real());
+        assert_eq!(probed(false, "draining", id).status(), 503);
+        assert_eq!(probed(true, "live", id).status(), 200);
     }
 }

@@ -5,6 +5,7 @@ use tollgate_tests::{Engine, House, Http, Value, eventually, json, on_both};
 on_both!(
     metrics_are_on_their_own_address_and_no_client_can_inflate_them,
     each_request_leaves_one_line_that_names_it,
+    each_management_request_leaves_one_line_that_says_who,
     management_moves_to_its_own_address,
 );
 
@@ -69,6 +70,42 @@ async fn each_request_leaves_one_line_that_names_it(engine: Engine) {
         // Refused calls can be traced too (BerriAI/litellm#33150).
         assert_eq!(lines[0]["client.address"], "127.0.0.1", "{lines:?}");
         assert!(lines[0]["duration_ms"].is_number() && lines[0]["status"].is_number(), "{lines:?}");
+    }
+}
+
+async fn each_management_request_leaves_one_line_that_says_who(engine: Engine) {
+    let second = House::open_with(engine, |options, _| options.member("listen", "manage = \"127.0.0.1:0\"")).await;
+    for house in [House::open(engine).await, second] {
+        let manage = house.node.ready()["manage"].as_str().map_or_else(|| house.http(), Http::at);
+        let me = manage.get("/api/v1/me").bearer(&house.token).send().await.expect(200);
+        let user = me.json()["user"]["id"].as_str().expect("a user").to_owned();
+        let nobody = manage.get("/api/v1/nodes").send().await.expect(401);
+        let page = manage.get("/sign-in/a-secret-of-somebody").send().await;
+        let missing = manage.get("/no/such/page").send().await.expect(404);
+        for (reply, route, who) in [
+            (&me, "/api/v1/me", Some(user)),
+            (&nobody, "/api/v1/nodes", None),
+            (&page, "/sign-in/{token}", None),
+            (&missing, "unmatched", None),
+        ] {
+            let id = reply.header("x-request-id");
+            let line: Value = eventually("the line is written", async || {
+                let log = house.node.log();
+                log.lines().find(|line| line.contains(id)).and_then(|line| serde_json::from_str(line).ok())
+            })
+            .await;
+            assert_eq!((&line["route"], &line["status"]), (&json!(route), &json!(reply.status.as_u16())), "{line}");
+            assert_eq!(line["user.id"].as_str(), who.as_deref(), "{line}");
+            assert_eq!(line["token.id"].is_string(), who.is_some(), "{line}");
+            assert_eq!(line["client.address"], "127.0.0.1", "{line}");
+        }
+        let log = house.node.log();
+        for (word, lines) in
+            [("\"/api/v1/me\"", 1), ("\"/api/v1/nodes\"", 1), ("\"unmatched\"", 1), ("\"management\"", 0)]
+        {
+            assert_eq!(log.lines().filter(|line| line.contains(word)).count(), lines, "{word} in {log}");
+        }
+        assert!(!log.contains("a-secret-of-somebody"), "{log}");
     }
 }
 

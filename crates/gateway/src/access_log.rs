@@ -1,4 +1,5 @@
-//! One line per request: written when the last of its parts is gone, whatever became of it.
+//! One line per request: written when the last of its parts is gone, whatever became of it. What management answered has
+//! its line there, where its route and caller are known.
 //!
 //! Invariant: no key, no body, no mail address, no upstream address; of a key only its hint.
 
@@ -46,6 +47,8 @@ pub(crate) struct LogLine {
     pub units: Cell<Option<Units>>,
     pub first_byte: Cell<Option<Duration>>,
     pub streamed: Cell<bool>,
+    /// Management has written the line.
+    pub told_elsewhere: Cell<bool>,
     pub model: RefCell<Option<Arc<ModelEntry>>>,
     pub upstream: RefCell<Option<Arc<UpstreamEntry>>>,
 }
@@ -74,6 +77,7 @@ impl LogLine {
             units: Cell::new(None),
             first_byte: Cell::new(None),
             streamed: Cell::new(false),
+            told_elsewhere: Cell::new(false),
             model: RefCell::new(None),
             upstream: RefCell::new(None),
         })
@@ -120,7 +124,8 @@ impl Drop for LogLine {
         if status != 0 {
             self.node.metrics.request(self.label, status);
         }
-        if tracing::enabled!(target: TARGET, tracing::Level::INFO) && self.label != RouteLabel::Health {
+        let is_ours = !self.told_elsewhere.get() && self.label != RouteLabel::Health;
+        if is_ours && tracing::enabled!(target: TARGET, tracing::Level::INFO) {
             self.write();
         }
     }

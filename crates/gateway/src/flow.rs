@@ -228,8 +228,9 @@ fn most_output(peeked: &Peeked, model: &ModelEntry, route: Route) -> Option<u64>
 /// Everything that is not inference.
 async fn manage(context: &Context, request: Request<Incoming>) -> Result<Response<Answer>, Refusal> {
     let Some(bridge) = &context.worker.node.bridge else { return Err(ErrorCode::UnknownUrl.into()) };
-    match bridge.call(request, context.peer).await {
+    match bridge.call(request, context.peer, context.request).await {
         Ok(response) => {
+            context.log.told_elsewhere.set(true);
             let (parts, body) = response.into_parts();
             let mut response = Response::from_parts(parts, Answer::management(body, &context.client));
             reply::id_set(response.headers_mut(), context.request);

@@ -25,6 +25,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
+use tollgate_core::Id;
 
 /// An error of a management body.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -35,8 +36,14 @@ pub type ManagementFuture = Pin<Box<dyn Future<Output = Response<ManagementBody>
 
 /// Everything that is not inference. Its calls run on the runtime that the gateway was started on.
 pub trait Management: Send + Sync + 'static {
-    /// Answers a request from `peer`.
-    fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> ManagementFuture;
+    /// Answers a request from `peer` and logs it: the gateway leaves no line of its own for it. `id` is what the gateway
+    /// answers as its `x-request-id`; without one the request came from [`serve_management`], and gets its own.
+    fn call(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        id: Option<Id<tollgate_core::usage::Request>>,
+    ) -> ManagementFuture;
 }
 
 /// After an accept that failed, so that a lack of file descriptors does not become a busy loop.
@@ -67,11 +74,12 @@ impl Bridge {
         &self,
         request: Request<Incoming>,
         peer: SocketAddr,
+        id: Id<tollgate_core::usage::Request>,
     ) -> Result<Response<BridgedBody>, BridgeRefusal> {
         let Some(permit) = Permit::take(&self.running, self.most) else { return Err(BridgeRefusal::Full) };
         let management = Arc::clone(&self.management);
         let task = self.runtime.spawn(async move {
-            let (parts, body) = management.call(request, peer).await.into_parts();
+            let (parts, body) = management.call(request, peer, Some(id)).await.into_parts();
             let (length, (sender, receiver)) = (body.size_hint().exact(), mpsc::channel(FRAMES_AHEAD));
             tokio::spawn(pump(body, sender, permit));
             Response::from_parts(parts, BridgedBody { receiver, length })
@@ -173,7 +181,7 @@ async fn connection_serve(
     _permit: Permit,
 ) {
     let service = hyper::service::service_fn(move |request| {
-        let answer = management.call(request, peer);
+        let answer = management.call(request, peer, None);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()

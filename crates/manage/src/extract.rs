@@ -14,7 +14,7 @@ use serde::{
 use tollgate_store::PageRequest;
 
 use crate::{
-    PeerAddress,
+    observe,
     principal::Principal,
     services::{Noun, ServiceError, Services},
 };
@@ -39,16 +39,15 @@ pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -
 impl FromRequestParts<Services> for Principal {
     type Rejection = ServiceError;
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, ServiceError> {
-        let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         if let Some(token) = bearer(&parts.headers)? {
-            return Ok(Self::new(services.token_identify(token).await?, address));
+            return Ok(observe::principal(services.token_identify(token).await?, parts));
         }
         let cookie = session_cookie(&parts.headers, services).ok_or(ServiceError::Unauthenticated)?;
         let (identity, _) = services.session_identify(cookie.as_bytes()).await?;
         if !parts.method.is_safe() {
             check_same_site(&parts.headers, services)?;
         }
-        Ok(Self::new(identity, address))
+        Ok(observe::principal(identity, parts))
     }
 }
 

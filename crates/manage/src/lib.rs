@@ -26,7 +26,7 @@ mod span;
 use std::{net::IpAddr, sync::Arc};
 
 use serde::Serialize;
-use tollgate_core::{Timestamp, World, seal::MasterKey, secret::Prefix};
+use tollgate_core::{Id, Timestamp, World, seal::MasterKey, secret::Prefix, usage};
 use tollgate_store::Store;
 
 pub use api::{endpoints, openapi_json};
@@ -76,6 +76,11 @@ pub struct UpstreamHealthView {
     #[schema(example = "connection refused")]
     pub last_error: Option<String>,
 }
+
+/// The id of a request, put into its extensions by whoever accepted it, answered as `x-request-id` and logged. A request
+/// without one gets its own.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestId(pub Id<usage::Request>);
 
 /// The client's address, put into a request's extensions by whoever accepted the connection; goes into
 /// the audit log.

@@ -219,7 +219,12 @@ impl Default for Setup {
 /// Says what it was asked.
 pub struct Echo;
 impl Management for Echo {
-    fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> ManagementFuture {
+    fn call(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        _: Option<Id<tollgate_core::usage::Request>>,
+    ) -> ManagementFuture {
         Box::pin(async move {
             let said = format!("{} {} from {}", request.method(), request.uri(), peer.ip());
             let received = request.into_body().collect().await.unwrap().to_bytes().len();

@@ -10,7 +10,7 @@ use tollgate_core::secret::PublicId;
 
 use super::{failure::Failure, flash::Flash, look::Look};
 use crate::{
-    PeerAddress, extract,
+    extract, observe,
     principal::{Access, Principal},
     services::{ServiceError, Services},
 };
@@ -41,9 +41,8 @@ impl FromRequestParts<Services> for Viewer {
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Failure> {
         let cookie = extract::session_cookie(&parts.headers, services).ok_or(ServiceError::Unauthenticated)?;
         let (identity, session) = services.session_identify(cookie.as_bytes()).await?;
-        let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         Ok(Self {
-            principal: Principal::new(identity, address),
+            principal: observe::principal(identity, parts),
             session,
             look: Look::of(&parts.headers),
             flash: Flash::of(&parts.headers),
