@@ -191,7 +191,7 @@ fn list(
         vec![
             words::text(key, "hint").into(),
             words::text(key, "name").into(),
-            Entry::status(words::text(key, "status")),
+            status_of(key),
             words::models(key, MODELS_SHOWN).into(),
             words::ago(key, "last_used_at", now, "never").into(),
         ]
@@ -213,7 +213,7 @@ fn show(api: &Api, key: &Value) -> Result<(), Failure> {
         ("id", words::text(key, "id").into()),
         ("key", words::text(key, "hint").into()),
         ("name", words::text(key, "name").into()),
-        ("status", Entry::status(words::text(key, "status"))),
+        ("status", status_of(key)),
         ("models", words::models(key, usize::MAX).into()),
         ("created", with_distance("created_at", "").into()),
         ("created by", created_by.into()),
@@ -223,6 +223,18 @@ fn show(api: &Api, key: &Value) -> Result<(), Failure> {
         ("note", words::text(key, "note").into()),
         ("found at", leak.into()),
     ])
+}
+
+/// A key's status, and what keeps it from working beside that.
+fn status_of(key: &Value) -> Entry {
+    let why = match words::text(key, "blocked_by") {
+        "creator_disabled" => "its maker is disabled",
+        "creator_removed" => "its maker left",
+        "plan" => "no paid plan",
+        "suspended" => "account suspended",
+        _ => return Entry::status(words::text(key, "status")),
+    };
+    Entry::status_because(words::text(key, "status"), why)
 }
 
 /// Ends a key, after saying what that would stop.
@@ -364,6 +376,18 @@ mod tests {
         assert_eq!(permission("all").unwrap(), json!("all"));
         assert_eq!(permission("a, b,").unwrap(), json!(["a", "b"]));
         assert_eq!(permission(" ,").unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn a_key_that_does_not_work_says_why() {
+        for (key, status) in [
+            (json!({"status": "active", "blocked_by": null}), "active"),
+            (json!({"status": "disabled"}), "disabled"),
+            (json!({"status": "disabled", "blocked_by": "creator_removed"}), "disabled (its maker left)"),
+            (json!({"status": "active", "blocked_by": "plan"}), "active (no paid plan)"),
+        ] {
+            assert_eq!(status_of(&key).text(), status);
+        }
     }
 
     #[test]

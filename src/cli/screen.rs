@@ -53,6 +53,15 @@ impl Entry {
         };
         Self(word.to_owned(), tone)
     }
+    /// The text.
+    #[cfg(test)]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+    /// A status that is not the whole truth, and why.
+    pub fn status_because(word: &str, why: &str) -> Self {
+        Self(format!("{word} ({why})"), Tone::Care)
+    }
 }
 impl<T: Into<String>> From<T> for Entry {
     fn from(text: T) -> Self {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::{Account, User},
+    account::{Account, Standing, User},
     catalog::Model,
     id::{Id, No},
     name::{Label, ModelName},
@@ -83,6 +83,48 @@ impl KeyState {
     }
 }
 
+/// What keeps a key from working beside its own life: its maker, or its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyBlock {
+    /// The user who made it is disabled.
+    CreatorDisabled,
+    /// The user who made it is no member of the account any more.
+    CreatorRemoved,
+    /// The account has no running paid plan.
+    Plan,
+    /// The account is suspended.
+    Suspended,
+}
+
+impl KeyBlock {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreatorDisabled => "creator_disabled",
+            Self::CreatorRemoved => "creator_removed",
+            Self::Plan => "plan",
+            Self::Suspended => "suspended",
+        }
+    }
+    /// Whether it is about the key's maker: then the data plane answers for the key as for a disabled one. What is about
+    /// the account is answered as such, and the key's own status stays.
+    #[must_use]
+    pub const fn is_of_creator(self) -> bool {
+        matches!(self, Self::CreatorDisabled | Self::CreatorRemoved)
+    }
+    /// What an account's standing does to its keys.
+    #[must_use]
+    pub const fn of_account(standing: Standing) -> Option<Self> {
+        match standing {
+            Standing::Good => None,
+            Standing::PlanRequired => Some(Self::Plan),
+            Standing::Suspended => Some(Self::Suspended),
+        }
+    }
+}
+
 /// The models that a key may use, by name, as its owner says and sees it: `"all"` or a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permission {
@@ -147,8 +189,10 @@ pub struct Key {
     pub name: Label,
     /// The models that it may use.
     pub permission: Permission,
-    /// Its life as stored.
+    /// Its life as stored; what its owner sees is [`Key::status`].
     pub state: KeyState,
+    /// What keeps it from working beside that, when it was read.
+    pub blocked_by: Option<KeyBlock>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
     /// When it was made.
@@ -169,6 +213,14 @@ impl Key {
     /// The longest note, in characters.
     pub const LONGEST_NOTE: usize = 2_000;
 
+    /// What its owner sees of its life at `now`: the word by which the data plane refuses it.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> KeyStatus {
+        match self.state {
+            KeyState::Active if self.blocked_by.is_some_and(KeyBlock::is_of_creator) => KeyStatus::Disabled,
+            _ => self.state.status(self.expires_at, now),
+        }
+    }
     /// What logs, pages and errors call it.
     #[must_use]
     pub const fn hint(&self) -> KeyHint {

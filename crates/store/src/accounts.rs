@@ -32,7 +32,7 @@ pub use self::{
     sessions::{NewSession, SessionView, SignInMethod},
 };
 use self::row::{ACCOUNT, account_of};
-pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of};
+pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of, read_account_auth};
 use crate::{
     Committed, Page, PageRequest, Result, Store, StoreError,
     value::values,

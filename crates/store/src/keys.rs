@@ -10,12 +10,12 @@ use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Actor, ChangeKind, Id, Key, KeyStatus, Model, No, Permission, Timestamp, User,
     account::{AccountAuth, Standing},
-    key::KeyState,
+    key::{KeyBlock, KeyState},
     name::{Label, ModelName},
     secret::{KeyHash, Prefix, PublicId},
 };
 
-use self::row::{COLUMNS, FROM, key_of};
+use self::row::{COLUMNS, CREATOR_IS_OUT, FROM, key_of};
 use crate::{
     Committed, Page, PageRequest, Result, Store, StoreError, accounts,
     bulk::{self, Insert},
@@ -83,7 +83,8 @@ pub enum KeyTransition {
     Revoke,
     /// Switches it off. Of a disabled key: nothing changes. Of a revoked or leaked one: refused.
     Disable,
-    /// Switches a disabled key on (a leaked one too: a wrong report). Of an active one: nothing changes. Of a revoked one: refused.
+    /// Switches a disabled key on (a leaked one too: a wrong report). Of an active one: nothing changes. Of a revoked one,
+    /// and of one whose maker is disabled or no member any more: refused.
     Enable,
     /// It was found in public. Of a revoked or leaked one: nothing changes.
     Leak {
@@ -131,7 +132,7 @@ impl Store {
     pub async fn key_get(&self, account: Option<Id<Account>>, id: Id<Key>) -> Result<Key> {
         let sql = format!("SELECT {COLUMNS} {FROM} WHERE k.id = $1");
         let row = self.pools().row(AssertSqlSafe(sql), values![id]).await?;
-        let key = key_of(&row.ok_or(StoreError::NotFound)?)?;
+        let key = key_of(&row.ok_or(StoreError::NotFound)?, self.world().now())?;
         if account.is_some_and(|account| account != key.account) { Err(StoreError::NotFound) } else { Ok(key) }
     }
     /// A key by its row number, for the data plane's `GET key`.
@@ -140,7 +141,8 @@ impl Store {
     /// [`crate::StoreError::NotFound`], or when the store fails.
     pub async fn key_by_no(&self, no: No<Key>) -> Result<Key> {
         let sql = format!("SELECT {COLUMNS} {FROM} WHERE k.no = $1");
-        key_of(&self.pools().row(AssertSqlSafe(sql), values![no]).await?.ok_or(StoreError::NotFound)?)
+        let row = self.pools().row(AssertSqlSafe(sql), values![no]).await?;
+        key_of(&row.ok_or(StoreError::NotFound)?, self.world().now())
     }
     /// Keys of the account, newest first.
     ///
@@ -158,9 +160,16 @@ impl Store {
         match filter.status {
             None => {}
             Some(KeyStatus::Active) => {
-                with(" AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > $n)", now.into());
+                let ends = " AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > $n)";
+                with(&format!("{ends} AND NOT {CREATOR_IS_OUT}"), now.into());
             }
-            Some(KeyStatus::Expired) => with(" AND k.state = 'active' AND k.expires_at <= $n", now.into()),
+            Some(KeyStatus::Expired) => {
+                with(&format!(" AND k.state = 'active' AND k.expires_at <= $n AND NOT {CREATOR_IS_OUT}"), now.into());
+            }
+            Some(KeyStatus::Disabled) => {
+                let state = KeyStatus::Disabled.as_str();
+                with(&format!(" AND (k.state = $n OR (k.state = 'active' AND {CREATOR_IS_OUT}))"), state.into());
+            }
             Some(other) => with(" AND k.state = $n", other.as_str().into()),
         }
         if let Some(search) = &filter.search {
@@ -171,7 +180,7 @@ impl Store {
         }
         with(" ORDER BY k.no DESC LIMIT $n", page.rows().into());
         let rows = self.pools().rows(AssertSqlSafe(sql), values).await?;
-        let keys = rows.iter().map(key_of).collect::<Result<Vec<_>>>()?;
+        let keys = rows.iter().map(|row| key_of(row, now)).collect::<Result<Vec<_>>>()?;
         Ok(page.page(LIST, keys, |key| key.no.get().to_string()))
     }
     /// Edits a key that is not revoked. `if_version`: only if it still has this version. An edit that changes nothing
@@ -241,6 +250,12 @@ impl Store {
         }
         let mut write = self.write(actor).await?;
         let key = read(&mut write, Some(account), id).await?;
+        if transition == KeyTransition::Enable
+            && !matches!(key.state, KeyState::Revoked { .. })
+            && let Some(refusal) = key.blocked_by.and_then(creator_refusal)
+        {
+            return Err(StoreError::State(refusal));
+        }
         let Some(state) = next_state(&key.state, &transition, write.now())? else {
             return Ok(write.unchanged(key));
         };
@@ -290,6 +305,17 @@ impl Store {
             )
             .await?;
         finish(write, "key.rotate", account, id, json!({ "grace_until": grace_until })).await
+    }
+}
+
+/// Why a key of this maker is not switched on.
+const fn creator_refusal(block: KeyBlock) -> Option<&'static str> {
+    match block {
+        KeyBlock::CreatorDisabled => Some("the user who made the key is disabled; make a new key"),
+        KeyBlock::CreatorRemoved => {
+            Some("the user who made the key is no member of the account any more; make a new key")
+        }
+        KeyBlock::Plan | KeyBlock::Suspended => None,
     }
 }
 
@@ -386,7 +412,8 @@ fn search_text(name: &Label, note: Option<&str>, public_id: PublicId) -> String 
 
 async fn read(write: &mut Write<'_>, account: Option<Id<Account>>, id: Id<Key>) -> Result<Key> {
     let sql = format!("SELECT {COLUMNS} {FROM} WHERE k.id = $1");
-    let key = key_of(&write.row(AssertSqlSafe(sql), values![id]).await?.ok_or(StoreError::NotFound)?)?;
+    let row = write.row(AssertSqlSafe(sql), values![id]).await?;
+    let key = key_of(&row.ok_or(StoreError::NotFound)?, write.now())?;
     if account.is_some_and(|account| account != key.account) { Err(StoreError::NotFound) } else { Ok(key) }
 }
 

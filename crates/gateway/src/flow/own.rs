@@ -122,7 +122,7 @@ pub(super) async fn key(context: &Context, caller: Caller) -> Result<Response<An
     let body = KeyBody {
         object: "key",
         hint: key.hint(),
-        status: key.state.status(key.expires_at, now),
+        status: key.status(now),
         name: key.name,
         models: key.permission,
         created_at: key.created_at,

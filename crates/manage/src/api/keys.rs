@@ -5,7 +5,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use tollgate_core::{Account, Id, Key, KeyStatus, Permission, Timestamp, User, key::KeyState, secret::KeyHint};
+use tollgate_core::{
+    Account, Id, Key, KeyStatus, Permission, Timestamp, User,
+    key::{KeyBlock, KeyState},
+    secret::KeyHint,
+};
 use tollgate_store::keys::{KeyFilter, KeyTransition};
 use utoipa::{IntoParams, ToSchema};
 
@@ -36,9 +40,14 @@ pub(super) struct KeyView {
     /// The models that it may use.
     #[schema(schema_with = crate::services::permission_schema)]
     models: Permission,
-    /// `active`, `disabled`, `expired`, `revoked` or `leaked`.
+    /// `active`, `disabled`, `expired`, `revoked` or `leaked`: as what the data plane takes it. `disabled` also while its
+    /// maker is disabled or no member of the account; then `blocked_by` says so.
     #[schema(value_type = String, example = "active")]
     status: KeyStatus,
+    /// What keeps it from working beside its own status: `creator_disabled`, `creator_removed`, `plan` (the account has no
+    /// running paid plan) or `suspended` (the account is); null: nothing.
+    #[schema(value_type = Option<String>, example = json!(null))]
+    blocked_by: Option<KeyBlock>,
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T08:00:00Z")]
     created_at: Timestamp,
     /// Who made it; null: the program itself.
@@ -116,7 +125,7 @@ struct KeyRecent {
 
 impl KeyView {
     pub(super) fn new(key: Key, now: Timestamp) -> Self {
-        let (status, hint) = (key.state.status(key.expires_at, now), key.hint());
+        let (status, hint) = (key.status(now), key.hint());
         let (revoked_at, leak) = match key.state {
             KeyState::Revoked { at } => (Some(at), None),
             KeyState::Leaked { at, found_at } => (None, Some(KeyLeak { at, found_at })),
@@ -129,6 +138,7 @@ impl KeyView {
             hint,
             models: key.permission,
             status,
+            blocked_by: key.blocked_by,
             created_at: key.created_at,
             created_by: key.created_by.map(|(id, name)| KeyMaker { id, name: name.to_string() }),
             last_used_at: key.last_used_at,
@@ -313,7 +323,8 @@ pub(super) async fn disable(
 /// Switch a disabled key on again; a leaked one too, if the report was wrong.
 #[utoipa::path(post, path = "/api/v1/keys/{id}/enable", operation_id = "key_enable", tag = "keys",
     params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
-    responses((status = 200, body = Changed<KeyView>), (status = 409, description = "not_possible: the key is revoked")),
+    responses((status = 200, body = Changed<KeyView>),
+        (status = 409, description = "not_possible: the key is revoked, or its maker may have no keys here")),
     extensions(("x-access" = json!("member"))))]
 pub(super) async fn enable(
     State(services): State<Services>,

@@ -235,3 +235,22 @@ async fn a_revocation_is_answered_when_the_serving_node_has_confirmed_it() {
     assert_eq!(effective["nodes"][0]["id"], lease.node.to_string());
     assert!(effective["nodes"][0]["after_ms"].as_f64().unwrap() <= effective["after_ms"].as_f64().unwrap());
 }
+
+#[tokio::test]
+async fn the_key_of_a_member_who_left_is_listed_as_dead_and_says_why() {
+    let house = House::open().await;
+    let (user, token) = house.member("default", "member").await;
+    let key = house.call(&token, "POST", "keys", Some(json!({"name": "k", "models": "all"}))).await.expect(201).json();
+    assert_eq!((&key["status"], &key["blocked_by"]), (&json!("active"), &json!(null)));
+    let path = format!("keys/{}", key["id"].as_str().unwrap());
+    let out = json!({"memberships": [{"account": "default", "role": null}]});
+    house.patch(&format!("users/{user}"), out).await.expect(200);
+    for key in [house.get(&path).await.json(), house.get("keys?status=disabled").await.json()["data"][0].clone()] {
+        assert_eq!((&key["status"], &key["blocked_by"]), (&json!("disabled"), &json!("creator_removed")), "{key}");
+    }
+    assert_eq!(house.get("keys?status=active").await.json()["data"], json!([]));
+    let refused = house.post(&format!("{path}/enable"), json!({})).await.refused(409, "not_possible");
+    assert!(refused["detail"].as_str().unwrap().contains("make a new key"), "{refused}");
+    house.patch("accounts/default", json!({"plan": null})).await.expect(200);
+    assert_eq!(house.get(&path).await.json()["blocked_by"], "creator_removed", "what is the key's own comes first");
+}

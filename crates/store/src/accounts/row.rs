@@ -49,7 +49,11 @@ pub(crate) const ACCOUNT_AUTH: &str = "SELECT a.no, a.suspended_at, p.paid, a.pl
     FROM accounts a LEFT JOIN plans p ON p.no = a.plan_no";
 
 pub(crate) fn account_auth_of(row: &Row) -> Result<AccountAuth> {
-    let mut columns = row.columns();
+    read_account_auth(&mut row.columns())
+}
+
+/// From the columns that [`ACCOUNT_AUTH`] has.
+pub(crate) fn read_account_auth(columns: &mut Columns<'_>) -> Result<AccountAuth> {
     let (no, suspended_at, paid): (_, Option<i64>, Option<bool>) = (columns.next()?, columns.next()?, columns.next()?);
     let until = columns.next()?;
     let paid_until = PaidUntil::from_option(paid.unwrap_or_default().then_some(until));

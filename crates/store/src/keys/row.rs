@@ -2,29 +2,55 @@
 
 use tollgate_core::{
     Key, Permission, Timestamp, User,
-    key::{KeyAuth, KeyState},
+    key::{KeyAuth, KeyBlock, KeyState},
     name::{Label, ModelName},
 };
 
 use crate::{
-    Result, StoreError,
+    Result, StoreError, accounts,
     engine::{Columns, Row},
     value::parsed,
 };
 
+/// Whether the key's creator may not have keys there now: 1 it is disabled, 2 it is neither a member nor an operator.
+macro_rules! creator_is_out {
+    () => {
+        "CAST(CASE WHEN k.created_by IS NULL THEN 0 WHEN u.disabled_at IS NOT NULL THEN 1 WHEN u.operator = 1 THEN 0
+         WHEN EXISTS (SELECT 1 FROM memberships b WHERE b.user_no = k.created_by AND b.account_no = k.account_no) THEN 0
+         ELSE 2 END AS BIGINT)"
+    };
+}
+/// The same as a condition on a key alone, for lists.
+pub(crate) const CREATOR_IS_OUT: &str = "(k.created_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM users c
+    WHERE c.no = k.created_by AND c.disabled_at IS NULL AND (c.operator = 1 OR EXISTS (SELECT 1 FROM memberships b
+        WHERE b.user_no = c.no AND b.account_no = k.account_no))))";
+
 /// What [`key_of`] reads. Names of models hold no comma.
-pub(crate) const COLUMNS: &str = "k.no, k.id, k.prefix, k.public_id, a.id, k.name, k.all_models,
+pub(crate) const COLUMNS: &str = concat!(
+    creator_is_out!(),
+    ", a.no, a.suspended_at, q.paid, a.plan_until,
+    k.no, k.id, k.prefix, k.public_id, a.id, k.name, k.all_models,
     (SELECT string_agg(m.name, ',' ORDER BY m.name) FROM key_models p JOIN models m ON m.no = p.model_no
      WHERE p.key_no = k.no AND m.removed_at IS NULL),
     k.state, k.state_at, k.found_at, k.expires_at, k.created_at, u.id, u.name, s.last_used_at, k.note,
-    k.previous_until, k.version";
-pub(crate) const FROM: &str = "FROM keys k JOIN accounts a ON a.no = k.account_no
+    k.previous_until, k.version"
+);
+pub(crate) const FROM: &str = "FROM keys k JOIN accounts a ON a.no = k.account_no LEFT JOIN plans q ON q.no = a.plan_no
     LEFT JOIN users u ON u.no = k.created_by LEFT JOIN key_usage s ON s.key_no = k.no";
 
-pub(crate) fn key_of(row: &Row) -> Result<Key> {
+/// The key in a row that was read at `now`.
+pub(crate) fn key_of(row: &Row, now: Timestamp) -> Result<Key> {
     let mut columns = row.columns();
     let columns = &mut columns;
+    let blocked_by = match columns.next::<i64>()? {
+        0 => KeyBlock::of_account(accounts::read_account_auth(columns)?.standing(now)),
+        out => {
+            accounts::read_account_auth(columns)?;
+            Some(if out == 1 { KeyBlock::CreatorDisabled } else { KeyBlock::CreatorRemoved })
+        }
+    };
     Ok(Key {
+        blocked_by,
         no: columns.next()?,
         id: columns.next()?,
         prefix: columns.next()?,
@@ -81,17 +107,16 @@ pub(crate) fn state_parts(state: &KeyState) -> (&'static str, Option<Timestamp>,
     }
 }
 
-/// What [`key_auth_of`] reads. The last but one column says whether the key's creator may not have keys there now: it is
-/// disabled, or neither a member nor an operator.
-pub(crate) const AUTH_COLUMNS: &str = "k.no, k.public_id, k.account_no, k.hash, k.previous_hash, k.previous_until,
-    k.state, k.state_at, k.found_at, k.expires_at,
-    CAST(CASE WHEN k.created_by IS NULL THEN 0 WHEN u.disabled_at IS NOT NULL THEN 1 WHEN u.operator = 1 THEN 0
-         WHEN EXISTS (SELECT 1 FROM memberships b WHERE b.user_no = k.created_by AND b.account_no = k.account_no) THEN 0
-         ELSE 1 END AS BIGINT),
-    k.all_models,
+/// What [`key_auth_of`] reads.
+pub(crate) const AUTH_COLUMNS: &str = concat!(
+    "k.no, k.public_id, k.account_no, k.hash, k.previous_hash, k.previous_until,
+    k.state, k.state_at, k.found_at, k.expires_at, ",
+    creator_is_out!(),
+    ", k.all_models,
     CASE WHEN k.all_models = 1 THEN NULL
          ELSE (SELECT string_agg(CAST(p.model_no AS TEXT), ',') FROM key_models p JOIN models m ON m.no = p.model_no
-               WHERE p.key_no = k.no AND m.removed_at IS NULL) END";
+               WHERE p.key_no = k.no AND m.removed_at IS NULL) END"
+);
 pub(crate) const AUTH_FROM: &str = "FROM keys k LEFT JOIN users u ON u.no = k.created_by";
 
 pub(crate) fn key_auth_of(row: &Row) -> Result<KeyAuth> {
@@ -101,8 +126,8 @@ pub(crate) fn key_auth_of(row: &Row) -> Result<KeyAuth> {
     let (previous_hash, previous_until): (Option<_>, Option<_>) = (columns.next()?, columns.next()?);
     let mut state = state(columns)?;
     let expires_at = columns.next()?;
-    let creator_is_out: bool = columns.next()?;
-    if creator_is_out && state == KeyState::Active {
+    let creator_is_out: i64 = columns.next()?;
+    if creator_is_out != 0 && state == KeyState::Active {
         state = KeyState::Disabled;
     }
     let (all, numbers): (bool, Option<String>) = (columns.next()?, columns.next()?);

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use tollgate_core::{
-    Actor, Id, Key, KeyStatus, No, Permission, Role, Timestamp, account::ActorKind, key::KeyState, secret::Prefix,
+    Actor, Id, Key, KeyStatus, No, Permission, Role, Timestamp,
+    account::ActorKind,
+    key::{KeyBlock, KeyState},
+    secret::Prefix,
 };
 use tollgate_store::{
     PageRequest, Store, StoreError,
@@ -28,6 +31,7 @@ contract! {
     keys_are_found_by_status_text_and_maker,
     hostile_names_come_back_unharmed_and_nul_is_refused,
     a_key_is_dead_while_its_maker_is_disabled_or_no_member,
+    a_key_says_what_keeps_its_account_from_using_it,
     the_keyring_pages_through_all_keys_dead_ones_too,
 }
 
@@ -372,11 +376,23 @@ async fn a_key_is_dead_while_its_maker_is_disabled_or_no_member(fixture: Fixture
     let actor = Actor { kind: ActorKind::User { user: user.id, token: None }, address: Some("::1".parse().unwrap()) };
     let new = NewKey { created_by: Some(user.id), ..new_key(&fixture.world, account, "k") };
     let key = value(store.key_create(&actor, new).await);
+    let blocks = std::sync::Mutex::new(Vec::new());
     let edit = async |edit: UserEdit| {
         let committed = store.user_edit(&system(), user.id, edit, None).await.unwrap();
         let told = store.changes_after(tollgate_core::Seq(committed.seq.0 - 1), 10).await.unwrap();
         assert_eq!(told.iter().map(|change| change.kind).collect::<Vec<_>>(), [tollgate_core::ChangeKind::Key(key.no)]);
-        auth_of(store, key.no).await.state
+        // What is listed is what the data plane takes it as.
+        let (read, state) = (store.key_get(None, key.id).await.unwrap(), auth_of(store, key.no).await.state);
+        assert_eq!(read.status(fixture.world.now()), state.status(None, fixture.world.now()));
+        for status in KeyStatus::ALL {
+            let filter = KeyFilter { status: Some(status), ..KeyFilter::default() };
+            let found = store.key_list(account, &filter, &PageRequest::default()).await.unwrap().data;
+            assert_eq!(found.len(), usize::from(read.status(fixture.world.now()) == status), "{status:?}");
+        }
+        let enabled = store.key_transition(&system(), account, key.id, KeyTransition::Enable).await;
+        assert_eq!(enabled.is_ok(), read.blocked_by.is_none(), "{enabled:?}");
+        blocks.lock().unwrap().push(read.blocked_by);
+        state
     };
     assert_eq!(edit(UserEdit { disabled: Some(true), ..UserEdit::default() }).await, KeyState::Disabled);
     assert_eq!(edit(UserEdit { disabled: Some(false), ..UserEdit::default() }).await, KeyState::Active);
@@ -386,11 +402,32 @@ async fn a_key_is_dead_while_its_maker_is_disabled_or_no_member(fixture: Fixture
     assert_eq!(edit(UserEdit { operator: Some(false), ..UserEdit::default() }).await, KeyState::Disabled);
     assert_eq!(edit(membership(Some(Role::Viewer))).await, KeyState::Active);
     assert_eq!(store.key_get(None, key.id).await.unwrap().state, KeyState::Active);
+    let (disabled, removed) = (Some(KeyBlock::CreatorDisabled), Some(KeyBlock::CreatorRemoved));
+    assert_eq!(*blocks.lock().unwrap(), [disabled, None, removed, None, removed, None]);
     let mine = tollgate_store::audit::AuditFilter { action: Some("key.".into()), ..Default::default() };
     let entries = store.audit_list(&mine, &PageRequest::default()).await.unwrap().data;
     let entry = entries.first().unwrap();
     assert_eq!((entry.actor.clone(), entry.actor_name.clone()), (user.id.to_string(), Some(named("Minh"))));
     assert_eq!((entry.address.as_deref(), entry.account), (Some("::1"), Some(account)));
+}
+
+async fn a_key_says_what_keeps_its_account_from_using_it(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = account_of(store).await;
+    let key = make_key(&fixture, account, "k").await;
+    let edit = async |edit: AccountEdit| {
+        value(store.account_edit(&system(), account, edit, None).await);
+        let read = store.key_get(None, key.id).await.unwrap();
+        assert_eq!(read.status(fixture.world.now()), KeyStatus::Active, "its own life goes on");
+        read.blocked_by
+    };
+    let suspended = |yes| AccountEdit { suspended: Some(yes), ..AccountEdit::default() };
+    assert_eq!(edit(suspended(true)).await, Some(KeyBlock::Suspended));
+    assert_eq!(edit(suspended(false)).await, None);
+    let ends = named::<Timestamp>("2026-05-04T13:00:00Z");
+    assert_eq!(edit(AccountEdit { plan_until: Some(Some(ends)), ..AccountEdit::default() }).await, None);
+    fixture.hands.set("2026-05-04T13:00:00Z");
+    assert_eq!(store.key_get(None, key.id).await.unwrap().blocked_by, Some(KeyBlock::Plan));
 }
 
 async fn the_keyring_pages_through_all_keys_dead_ones_too(fixture: Fixture) {
