@@ -4,14 +4,18 @@
 //! A statement's parameters are [`Value`]s, a result's columns are read through [`Columns`] in the order of the
 //! `SELECT`. Only integers, texts and bytes cross this border, so both engines mean the same by every statement.
 
+mod writer;
+
 use std::{path::Path, str::FromStr, time::Duration};
 
+use futures_util::TryStreamExt as _;
 use sqlx::{
-    Executor, Postgres, Row as _, SqlSafeStr, Sqlite, Transaction,
+    Arguments as _, Executor, Postgres, Row as _, SqlSafeStr, Sqlite, Transaction,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
+use self::writer::{Writer, Writing};
 use crate::{Result, StoreEngine, StoreError, StoreOptions, value::Value};
 
 /// The oldest PostgreSQL that the one SQL text is tried with, as `server_version_num` counts.
@@ -20,8 +24,12 @@ const OLDEST_POSTGRES: i64 = 140_000;
 const IDLE: Duration = Duration::from_secs(60);
 /// The page cache of one SQLite connection, in KiB; negative is SQLite's way to say KiB.
 const SQLITE_CACHE_KIB: &str = "-2048";
-/// The longest that a report may take; other statements are bounded by [`StoreOptions::wait`].
-const POSTGRES_REPORT_TIMEOUT: &str = "SET LOCAL statement_timeout = '30s'";
+/// Pages of the write-ahead log at which whoever commits moves it into the file, while everybody waits. Much more than
+/// the log comes to when [`Pools::tidy`] is called in time.
+const SQLITE_CHECKPOINT_AT: &str = "8000";
+/// The longest that a report may take; other statements are bounded by [`StoreOptions::wait`]. And no compiling: it takes
+/// longer than a report.
+const POSTGRES_REPORT: &str = "SET LOCAL statement_timeout = '30s'; SET LOCAL jit = off";
 /// The lock under which one process at a time brings a PostgreSQL schema up to date ("tollgate" in ASCII).
 const POSTGRES_MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(8390322045806929253)";
 
@@ -30,7 +38,7 @@ pub(crate) enum Pools {
     /// One writer, so that writers queue here and not on the file's lock; many readers, who never wait for it (WAL).
     Sqlite {
         /// The one connection that writes.
-        writer: SqlitePool,
+        writer: Writer,
         /// Those that read.
         readers: SqlitePool,
     },
@@ -40,7 +48,10 @@ pub(crate) enum Pools {
 
 /// A transaction; rolls back when dropped.
 pub(crate) enum Tx {
-    Sqlite(Transaction<'static, Sqlite>),
+    /// Over the connection that writes.
+    Sqlite(Writing),
+    /// Over one that reads.
+    SqliteSnapshot(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -50,17 +61,21 @@ pub(crate) enum Row {
     Postgres(PgRow),
 }
 
+/// A statement and its parameters. Not by `query.bind`, which moves the whole query for each of them.
 macro_rules! bound {
     ($engine:ty, $sql:expr, $values:expr) => {{
-        let mut query = sqlx::query::<$engine>($sql);
-        for value in $values {
-            query = match value {
-                Value::Int(int) => query.bind(int),
-                Value::Text(text) => query.bind(text),
-                Value::Bytes(bytes) => query.bind(bytes),
+        let values: Vec<Value> = $values;
+        let mut arguments = <$engine as sqlx::Database>::Arguments::default();
+        arguments.reserve(values.len(), values.len() * size_of::<i64>());
+        for value in values {
+            let added = match value {
+                Value::Int(int) => arguments.add(int),
+                Value::Text(text) => arguments.add(text),
+                Value::Bytes(bytes) => arguments.add(bytes),
             };
+            added.map_err(sqlx::Error::Encode)?;
         }
-        query
+        sqlx::query_with::<$engine, _>($sql, arguments)
     }};
 }
 
@@ -87,17 +102,14 @@ impl Pools {
             .busy_timeout(options.wait)
             .foreign_keys(true)
             .pragma("mmap_size", "0")
-            .pragma("cache_size", SQLITE_CACHE_KIB);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(options.wait)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(connection.clone())
-            .await?;
+            .pragma("cache_size", SQLITE_CACHE_KIB)
+            .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT_AT);
+        let writer = Writer::connect(&connection, options.wait).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.connections.max(1))
             .acquire_timeout(options.wait)
+            // A file does not hang up: asking first would only cost two switches between threads.
+            .test_before_acquire(false)
             .idle_timeout(IDLE)
             .connect_lazy_with(connection.pragma("query_only", "1"));
         Ok(Self::Sqlite { writer, readers })
@@ -138,17 +150,73 @@ impl Pools {
     /// Begins a transaction that writes.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin().await?),
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
         })
+    }
+    /// Begins a transaction of a person or program that waits for it, with the change log's head locked: what counts
+    /// usage keeps its own transactions short for a while.
+    pub(crate) async fn begin_at_head(&self) -> Result<(Tx, i64)> {
+        match self {
+            Self::Sqlite { writer, .. } => {
+                let (writing, row) = writer.begin_with_row("SELECT seq FROM authority").await?;
+                Ok((Tx::Sqlite(writing), Row::Sqlite(row).columns().next()?))
+            }
+            Self::Postgres(_) => {
+                let mut tx = self.begin().await?;
+                let head = tx.lock_head().await?;
+                Ok((tx, head))
+            }
+        }
+    }
+    /// Begins a transaction that a power cut may undo: whoever makes it can make it again until [`Pools::make_last`]
+    /// has been called. On SQLite it does not wait for the disk.
+    pub(crate) async fn begin_repeatable(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_repeatable().await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+    /// Whether somebody waits for a write, or did a moment ago. Each call that says so brings the end of it nearer.
+    pub(crate) fn is_hasty(&self) -> bool {
+        match self {
+            Self::Sqlite { writer, .. } => writer.is_hasty(),
+            Self::Postgres(_) => false,
+        }
+    }
+    /// Brings all that was committed before to the disk.
+    pub(crate) async fn make_last(&self) -> Result<()> {
+        match self {
+            Self::Sqlite { .. } => {
+                let mut tx = self.begin().await?;
+                // A commit is synced only if it wrote something.
+                tx.execute("UPDATE authority SET seq = seq", Vec::new()).await?;
+                tx.commit().await
+            }
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+    /// Notes that SQLite's write-ahead log has grown by `pages`; whether that makes `most` since this last said so.
+    pub(crate) fn has_grown(&self, pages: usize, most: usize) -> bool {
+        match self {
+            Self::Sqlite { writer, .. } => writer.has_grown(pages, most),
+            Self::Postgres(_) => false,
+        }
+    }
+    /// Moves SQLite's write-ahead log into the file, over a connection that reads: writers go on meanwhile.
+    pub(crate) async fn tidy(&self) -> Result<()> {
+        if let Self::Sqlite { readers, .. } = self {
+            readers.execute("PRAGMA wal_checkpoint(PASSIVE)").await?;
+        }
+        Ok(())
     }
     /// Begins a transaction that reads: all its statements see one instant.
     pub(crate) async fn snapshot(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
+            Self::Sqlite { readers, .. } => Tx::SqliteSnapshot(readers.begin().await?),
             Self::Postgres(pool) => {
                 let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-                tx.execute(POSTGRES_REPORT_TIMEOUT).await?;
+                tx.execute(POSTGRES_REPORT).await?;
                 Tx::Postgres(tx)
             }
         })
@@ -156,7 +224,7 @@ impl Pools {
     /// Begins the transaction in which the schema is brought up to date, one process at a time.
     pub(crate) async fn begin_migration(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN EXCLUSIVE").await?),
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_alone().await?),
             Self::Postgres(pool) => {
                 let mut tx = pool.begin().await?;
                 tx.execute("SET LOCAL statement_timeout = 0").await?;
@@ -189,10 +257,6 @@ impl Pools {
         match self {
             Self::Sqlite { writer, readers } => {
                 readers.close().await;
-                // Refused while another process reads: then that one does it, or the next start.
-                if let Err(error) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").await {
-                    tracing::debug!(error = %error, "write-ahead log stays");
-                }
                 writer.close().await;
             }
             Self::Postgres(pool) => pool.close().await,
@@ -203,21 +267,23 @@ impl Pools {
 impl Tx {
     pub(crate) fn engine(&self) -> StoreEngine {
         match self {
-            Self::Sqlite(_) => StoreEngine::Sqlite,
+            Self::Sqlite(_) | Self::SqliteSnapshot(_) => StoreEngine::Sqlite,
             Self::Postgres(_) => StoreEngine::Postgres,
         }
     }
     /// Runs a statement; how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<u64> {
         Ok(match self {
-            Self::Sqlite(tx) => bound!(Sqlite, sql, values).execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx) => bound!(Sqlite, sql, values).execute(tx.connection()?).await?.rows_affected(),
+            Self::SqliteSnapshot(tx) => bound!(Sqlite, sql, values).execute(&mut **tx).await?.rows_affected(),
             Self::Postgres(tx) => bound!(Postgres, sql, values).execute(&mut **tx).await?.rows_affected(),
         })
     }
     /// Runs a text of several statements without parameters.
     pub(crate) async fn script(&mut self, sql: &'static str) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.execute(sqlx::raw_sql(sql)).await.map(|_| ())?,
+            Self::Sqlite(tx) => tx.connection()?.execute(sqlx::raw_sql(sql)).await.map(|_| ())?,
+            Self::SqliteSnapshot(tx) => tx.execute(sqlx::raw_sql(sql)).await.map(|_| ())?,
             Self::Postgres(tx) => tx.execute(sqlx::raw_sql(sql)).await.map(|_| ())?,
         }
         Ok(())
@@ -226,6 +292,9 @@ impl Tx {
     pub(crate) async fn rows(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<Vec<Row>> {
         Ok(match self {
             Self::Sqlite(tx) => {
+                bound!(Sqlite, sql, values).fetch_all(tx.connection()?).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::SqliteSnapshot(tx) => {
                 bound!(Sqlite, sql, values).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
             }
             Self::Postgres(tx) => {
@@ -233,10 +302,40 @@ impl Tx {
             }
         })
     }
+    /// Hands over the rows of a statement without parameters one by one as they come. For texts that differ each time:
+    /// they are not kept prepared.
+    pub(crate) async fn each(
+        &mut self,
+        sql: impl SqlSafeStr,
+        mut take: impl FnMut(&mut Columns<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => {
+                let mut rows = sqlx::query::<Sqlite>(sql).persistent(false).fetch(tx.connection()?);
+                while let Some(row) = rows.try_next().await? {
+                    take(&mut Row::Sqlite(row).columns())?;
+                }
+            }
+            Self::SqliteSnapshot(tx) => {
+                let mut rows = sqlx::query::<Sqlite>(sql).persistent(false).fetch(&mut **tx);
+                while let Some(row) = rows.try_next().await? {
+                    take(&mut Row::Sqlite(row).columns())?;
+                }
+            }
+            Self::Postgres(tx) => {
+                let mut rows = sqlx::query::<Postgres>(sql).persistent(false).fetch(&mut **tx);
+                while let Some(row) = rows.try_next().await? {
+                    take(&mut Row::Postgres(row).columns())?;
+                }
+            }
+        }
+        Ok(())
+    }
     /// The first row of a statement.
     pub(crate) async fn row(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<Option<Row>> {
         Ok(match self {
-            Self::Sqlite(tx) => bound!(Sqlite, sql, values).fetch_optional(&mut **tx).await?.map(Row::Sqlite),
+            Self::Sqlite(tx) => bound!(Sqlite, sql, values).fetch_optional(tx.connection()?).await?.map(Row::Sqlite),
+            Self::SqliteSnapshot(tx) => bound!(Sqlite, sql, values).fetch_optional(&mut **tx).await?.map(Row::Sqlite),
             Self::Postgres(tx) => bound!(Postgres, sql, values).fetch_optional(&mut **tx).await?.map(Row::Postgres),
         })
     }
@@ -244,7 +343,7 @@ impl Tx {
     /// so that later ones see what the lock's last holder committed; on SQLite the one writer holds it already.
     pub(crate) async fn lock_head(&mut self) -> Result<i64> {
         let row = match self {
-            Self::Sqlite(_) => self.row("SELECT seq FROM authority", Vec::new()).await?,
+            Self::Sqlite(_) | Self::SqliteSnapshot(_) => self.row("SELECT seq FROM authority", Vec::new()).await?,
             Self::Postgres(_) => self.row("SELECT seq FROM authority FOR UPDATE", Vec::new()).await?,
         };
         row.ok_or_else(|| StoreError::Failed("the row of the authority is missing".into()))?.columns().next()
@@ -259,7 +358,8 @@ impl Tx {
     /// Makes it last.
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Sqlite(writing) => writing.commit().await?,
+            Self::SqliteSnapshot(tx) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
@@ -344,10 +444,6 @@ impl StoreError {
     pub(crate) fn is_conflict(&self) -> bool {
         let Self::Unavailable(sqlx::Error::Database(cause)) = self else { return false };
         cause.code().is_some_and(|code| matches!(&*code, "40001" | "40P01"))
-    }
-    /// Whether a sum left the range of 64 bits.
-    pub(crate) fn is_overflow(&self) -> bool {
-        matches!(self, Self::Failed(text) if text.contains("integer overflow") || text.contains("bigint out of range"))
     }
 }
 

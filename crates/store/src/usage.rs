@@ -4,6 +4,7 @@
 //! instant when it began. So any report over any whole minutes adds up to the same sums, however it is grouped.
 
 mod buckets;
+mod cover;
 mod grain;
 mod prune;
 mod report;
@@ -15,7 +16,7 @@ use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Id, Key, Model, No, Timestamp,
     name::ModelName,
-    usage::{Journal, Settlement, UsageQuery, UsageRow},
+    usage::{Journal, Settlement, UsageQuery, UsageRow, UsageSums},
 };
 
 use self::grain::Grain;
@@ -44,6 +45,17 @@ pub struct LatencyRow {
     pub first_byte: Vec<u64>,
     /// Attempts by total time.
     pub total: Vec<u64>,
+}
+
+/// The largest groups of a report, and all others as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageTop {
+    /// The largest first: by input and output tokens, then by attempts.
+    pub rows: Vec<UsageRow>,
+    /// The sums of all others.
+    pub rest: UsageSums,
+    /// How many others there are.
+    pub rest_rows: usize,
 }
 
 /// The upper limits of a latency histogram's bins, in milliseconds; one bin without limit follows.
@@ -76,6 +88,14 @@ impl Store {
     /// [`crate::StoreError::State`] where it would have more than [`Store::MOST_USAGE_ROWS`] rows; when the store fails.
     pub async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<UsageRow>> {
         self.report(query).await
+    }
+    /// The `most` largest rows of a report and the sum of the others, together exactly what [`Store::usage_report`] gives.
+    /// For a page with the largest of many keys: names are read and rows are made only for what it shows.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::State`] where it would choose among more than 250,000; when the store fails.
+    pub async fn usage_top(&self, query: &UsageQuery, most: usize) -> Result<UsageTop> {
+        self.top(query, most).await
     }
     /// The most rows of one report.
     pub const MOST_USAGE_ROWS: usize = 100_000;

@@ -12,28 +12,72 @@ use tollgate_core::{
 
 use super::{LATENCY_LIMITS_MS, Shipped, grain::Grain, report::Cube};
 use crate::{
-    Result, Store,
-    bulk::{self, Insert},
+    Result, Store, StoreEngine,
+    bulk::{self, Insert, Statement},
     engine::Tx,
     value::{Value, values},
 };
 
 /// How often a batch is tried again at once when PostgreSQL chose it as the victim of a conflict.
 const MOST_TRIES: u32 = 5;
+/// Settlements of a batch. Their sums are written once a batch, so more of them cost less each; the writer is held for
+/// some microseconds for each of them.
+const USUAL_BATCH: usize = 1_000;
+/// Settlements of a batch while somebody waits for writes.
+const HASTY_BATCH: usize = 64;
+/// About how many pages of SQLite's write-ahead log a batch takes for its sums,
+const PAGES_A_BATCH: usize = 40;
+/// and how many request rows a further page holds.
+const ROWS_A_PAGE: usize = 12;
+/// After how many pages the log is moved into the file.
+const TIDY_PAGES: usize = 1_000;
 
 impl Store {
+    /// How many settlements the next batch is to have: many, so that each costs little, or few, while somebody waits for
+    /// a write of their own, since SQLite writes one transaction at a time. To be asked once for each batch.
+    #[must_use]
+    pub fn usage_batch_most(&self) -> usize {
+        if self.pools().is_hasty() { HASTY_BATCH } else { USUAL_BATCH }
+    }
+    /// When this has returned, what was counted stays counted, whatever becomes of the machine. Until then a power cut may
+    /// take batches and their watermarks back together: what they were made from must be kept.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn usage_make_last(&self) -> Result<()> {
+        self.pools().make_last().await
+    }
+
     pub(super) async fn ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
         let mut tries = 1;
+        let mut all_new = true;
         loop {
-            match self.ship_once(journal, from, to, batch).await {
+            match self.ship_once(journal, from, to, batch, all_new).await {
                 Err(error) if error.is_conflict() && tries < MOST_TRIES => tries += 1,
-                done => return done,
+                Err(error) => return Err(error),
+                Ok(Tried::SomeAreThere) => all_new = false,
+                Ok(Tried::Done(shipped)) => {
+                    self.tidy_sometimes(batch.len()).await;
+                    return Ok(shipped);
+                }
             }
         }
     }
 
-    async fn ship_once(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
-        let mut tx = self.pools().begin().await?;
+    /// `all_new`: as if no attempt of the batch were there already, which is seen only afterwards, and costs nothing.
+    async fn ship_once(
+        &self,
+        journal: Id<Journal>,
+        from: u64,
+        to: u64,
+        batch: &[Settlement],
+        all_new: bool,
+    ) -> Result<Tried> {
+        // Everything that can be made before the writer is taken: others wait for it.
+        let attempts = batch.iter().flat_map(attempt_row).collect();
+        let attempts = if all_new { bulk::statements(self.engine(), &ATTEMPTS, attempts) } else { Vec::new() };
+        let added = if all_new { sums(self.engine(), batch.iter()) } else { Vec::new() };
+        let mut tx = self.pools().begin_repeatable().await?;
         let moved = if from == 0 {
             let sql = "INSERT INTO journals (id, watermark) VALUES ($1, $2)
                        ON CONFLICT (id) DO UPDATE SET watermark = excluded.watermark WHERE journals.watermark = 0";
@@ -44,30 +88,59 @@ impl Store {
         };
         if moved == 0 {
             let row = tx.row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
-            return Ok(Shipped::Before { watermark: row.map_or(Ok(0), |row| row.columns().next())? });
+            let watermark = row.map_or(Ok(0), |row| row.columns().next())?;
+            return Ok(Tried::Done(Shipped::Before { watermark }));
         }
-        let mut new = insert_attempts(&mut tx, batch).await?;
-        // Each of them once, though the batch may hold it twice.
-        let batch: Vec<&Settlement> = batch.iter().filter(|settled| new.remove(&settled.attempt)).collect();
-        add(&mut tx, &batch).await?;
+        if all_new {
+            let inserted = bulk::run(&mut tx, attempts).await?;
+            if usize::try_from(inserted) != Ok(batch.len()) {
+                // Nothing of this try stands.
+                return Ok(Tried::SomeAreThere);
+            }
+            bulk::run(&mut tx, added).await?;
+        } else {
+            let mut new = insert_attempts(&mut tx, batch).await?;
+            // Each of them once, though the batch may hold it twice.
+            let batch = batch.iter().filter(|settled| new.remove(&settled.attempt));
+            let added = sums(tx.engine(), batch);
+            bulk::run(&mut tx, added).await?;
+        }
         tx.commit().await?;
-        Ok(Shipped::Counted)
+        Ok(Tried::Done(Shipped::Counted))
+    }
+
+    /// Keeps SQLite's write-ahead log short, so that no writer has to do it while others wait.
+    async fn tidy_sometimes(&self, rows: usize) {
+        let pages = PAGES_A_BATCH + rows / ROWS_A_PAGE;
+        if self.pools().has_grown(pages, TIDY_PAGES)
+            && let Err(error) = self.pools().tidy().await
+        {
+            tracing::debug!(%error, "the write-ahead log stays as long as it is for now");
+        }
     }
 }
+
+/// What a try to count a batch came to.
+enum Tried {
+    Done(Shipped),
+    /// Attempts of it are there already, or it holds one twice: which ones has to be looked at.
+    SomeAreThere,
+}
+
+const ATTEMPTS: Insert = Insert {
+    head: "INSERT INTO usage_attempts (attempt, request, account_no, key_no, model_no, upstream_no, route, started_at,
+        input, output, cached_input, reasoning, audio_ms, images, class, input_at_most, output_at_most, suspect,
+        outcome, status, first_byte_us, total_us, cost_nanos, upstream_id) VALUES ",
+    columns: 24,
+    tail: " ON CONFLICT (attempt) DO NOTHING",
+};
 
 /// Inserts the request rows; which of them are new.
 async fn insert_attempts(tx: &mut Tx, batch: &[Settlement]) -> Result<HashSet<Id<Attempt>>> {
     // One statement must not name a row twice.
     let mut named = HashSet::with_capacity(batch.len());
-    let rows = batch.iter().filter(|settled| named.insert(settled.attempt)).map(attempt_row).collect();
-    let insert = Insert {
-        head:
-            "INSERT INTO usage_attempts (attempt, request, account_no, key_no, model_no, upstream_no, route, started_at,
-            input, output, cached_input, reasoning, audio_ms, images, class, input_at_most, output_at_most, suspect,
-            outcome, status, first_byte_us, total_us, cost_nanos, upstream_id) VALUES ",
-        columns: 24,
-        tail: " ON CONFLICT (attempt) DO NOTHING RETURNING attempt",
-    };
+    let rows = batch.iter().filter(|settled| named.insert(settled.attempt)).flat_map(attempt_row).collect();
+    let insert = Insert { tail: " ON CONFLICT (attempt) DO NOTHING RETURNING attempt", ..ATTEMPTS };
     let mut new = HashSet::with_capacity(batch.len());
     for row in bulk::returning(tx, &insert, rows).await? {
         if let Ok(bytes) = <[u8; 16]>::try_from(row.columns().next::<Vec<u8>>()?) {
@@ -80,36 +153,36 @@ async fn insert_attempts(tx: &mut Tx, batch: &[Settlement]) -> Result<HashSet<Id
     Ok(new)
 }
 
-fn attempt_row(settled: &Settlement) -> Vec<Value> {
+fn attempt_row(settled: &Settlement) -> [Value; ATTEMPTS.columns] {
     let units = &settled.units;
     let int = |number: u8| i64::from(number);
     // An attribute that an upstream chose: a NUL in it must not stop the batch.
     let upstream_id = settled.upstream_id.as_ref().map(|id| id.replace('\0', "\u{fffd}"));
-    values![
-        settled.attempt.uuid().as_bytes().as_slice(),
-        settled.request.uuid().as_bytes().as_slice(),
-        settled.account,
-        settled.key,
-        settled.model,
-        settled.upstream,
-        int(settled.route),
-        settled.started_at,
-        units.input,
-        units.output,
-        units.cached_input,
-        units.reasoning,
-        units.audio_ms,
-        units.images,
-        int(settled.class.code()),
-        settled.input_at_most,
-        settled.output_at_most,
-        settled.suspect,
-        int(settled.outcome.code()),
-        i64::from(settled.status),
-        settled.first_byte_us,
-        settled.total_us,
-        settled.cost.nanos(),
-        upstream_id,
+    [
+        Value::from(settled.attempt.uuid().as_bytes().as_slice()),
+        Value::from(settled.request.uuid().as_bytes().as_slice()),
+        Value::from(settled.account),
+        Value::from(settled.key),
+        Value::from(settled.model),
+        Value::from(settled.upstream),
+        Value::from(int(settled.route)),
+        Value::from(settled.started_at),
+        Value::from(units.input),
+        Value::from(units.output),
+        Value::from(units.cached_input),
+        Value::from(units.reasoning),
+        Value::from(units.audio_ms),
+        Value::from(units.images),
+        Value::from(int(settled.class.code())),
+        Value::from(settled.input_at_most),
+        Value::from(settled.output_at_most),
+        Value::from(settled.suspect),
+        Value::from(int(settled.outcome.code())),
+        Value::from(i64::from(settled.status)),
+        Value::from(settled.first_byte_us),
+        Value::from(settled.total_us),
+        Value::from(settled.cost.nanos()),
+        Value::from(upstream_id),
     ]
 }
 
@@ -120,27 +193,19 @@ const SUMS: usize = 13;
 /// Where a rollup row stands: cube, grain, account, bucket, key, model.
 type Place = [i64; 6];
 
-/// Adds what is new to rollups, histograms and the keys' own lines. Rows of a table are written in the order of their
-/// keys, so two processes that add to the same rows never wait for each other in a circle.
-async fn add(tx: &mut Tx, batch: &[&Settlement]) -> Result<()> {
-    let mut rollups: BTreeMap<Place, Sums> = BTreeMap::new();
+/// What of an attempt decides where it is added up: account, key, model, minute.
+type Line = [i64; 4];
+
+/// The statements that add what is new to rollups, histograms and the keys' own lines. Rows of a table are written in the
+/// order of their keys, so two processes that add to the same rows never wait for each other in a circle.
+fn sums<'s>(engine: StoreEngine, batch: impl Iterator<Item = &'s Settlement>) -> Vec<Statement> {
+    let mut lines: BTreeMap<Line, Sums> = BTreeMap::new();
     let mut latency: BTreeMap<[i64; 5], i64> = BTreeMap::new();
     let mut keys: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
-    let mut accounts: BTreeMap<i64, ()> = BTreeMap::new();
     for settled in batch {
         let (account, key, model) = (settled.account.get(), settled.key.get(), settled.model.get());
         let started = settled.started_at.as_millis();
-        let sums = sums_of(settled);
-        for grain in Grain::ALL {
-            let bucket = grain.floor(started);
-            for cube in Cube::ALL {
-                let (key, model) = (if cube.has_key() { key } else { 0 }, if cube.has_model() { model } else { 0 });
-                let line = rollups.entry([cube.code(), grain.code(), account, bucket, key, model]).or_default();
-                for (sum, more) in line.iter_mut().zip(sums) {
-                    *sum = sum.saturating_add(more);
-                }
-            }
-        }
+        add(lines.entry([account, key, model, Grain::Minute.floor(started)]).or_default(), &sums_of(settled));
         let hour = Grain::Hour.floor(started);
         for (measure, us) in (0i64..).zip([settled.first_byte_us, Some(settled.total_us)]) {
             if let Some(us) = us {
@@ -149,19 +214,35 @@ async fn add(tx: &mut Tx, batch: &[&Settlement]) -> Result<()> {
         }
         let line = keys.entry(key).or_insert((started, 0));
         *line = (line.0.max(started), line.1 + 1);
-        accounts.insert(account, ());
     }
-    let rows = accounts.keys().map(|account| values![*account]).collect();
-    bulk::execute(tx, &ACCOUNTS, rows).await?;
-    let rows = rollups.iter().map(|(place, sums)| place.iter().chain(sums).map(|int| Value::from(*int)).collect());
-    bulk::execute(tx, &ROLLUPS, rows.collect()).await?;
-    let rows = latency.iter().map(|(place, count)| {
-        let [account, hour, model, measure, bin] = *place;
-        values![account, hour, model, measure, bin, *count]
-    });
-    bulk::execute(tx, &LATENCY, rows.collect()).await?;
-    let rows = keys.iter().map(|(key, (last, requests))| values![*key, *last, *requests]).collect();
-    bulk::execute(tx, &KEYS, rows).await.map(drop)
+    let mut rollups: BTreeMap<Place, Sums> = BTreeMap::new();
+    let mut accounts: BTreeMap<i64, ()> = BTreeMap::new();
+    // A minute lies wholly in one bucket of every longer grain.
+    for ([account, key, model, minute], sums) in &lines {
+        accounts.insert(*account, ());
+        for grain in Grain::ALL {
+            let bucket = grain.floor(*minute);
+            for cube in Cube::ALL {
+                let (key, model) = (if cube.has_key() { *key } else { 0 }, if cube.has_model() { *model } else { 0 });
+                add(rollups.entry([cube.code(), grain.code(), *account, bucket, key, model]).or_default(), sums);
+            }
+        }
+    }
+    let accounts = accounts.into_keys().map(Value::from).collect();
+    let rollups = rollups.iter().flat_map(|(place, sums)| place.iter().chain(sums)).map(|int| Value::from(*int));
+    let latency = latency.iter().flat_map(|(place, count)| place.iter().chain([count])).map(|int| Value::from(*int));
+    let keys = keys.iter().flat_map(|(key, (last, requests))| [*key, *last, *requests]).map(Value::from);
+    let mut statements = bulk::statements(engine, &ACCOUNTS, accounts);
+    statements.append(&mut bulk::statements(engine, &ROLLUPS, rollups.collect()));
+    statements.append(&mut bulk::statements(engine, &LATENCY, latency.collect()));
+    statements.append(&mut bulk::statements(engine, &KEYS, keys.collect()));
+    statements
+}
+
+fn add(to: &mut Sums, sums: &Sums) {
+    for (sum, more) in to.iter_mut().zip(sums) {
+        *sum = sum.saturating_add(*more);
+    }
 }
 
 fn sums_of(settled: &Settlement) -> Sums {

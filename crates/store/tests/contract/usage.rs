@@ -23,6 +23,7 @@ contract! {
     usage_of_unknown_things_counts_and_stops_nothing,
     an_attempt_that_is_there_already_is_not_counted_again,
     absurd_figures_saturate_and_stop_nothing,
+    an_absurd_figure_elsewhere_in_the_month_changes_no_report,
     reports_are_what_a_naive_sum_says,
     many_processes_may_add_to_the_same_rows,
     latency_falls_into_bins_by_model,
@@ -188,6 +189,27 @@ async fn absurd_figures_saturate_and_stop_nothing(fixture: Fixture) {
     assert_eq!(fixture.store.usage_report(&report).await.unwrap()[0].sums.requests, 3);
 }
 
+async fn an_absurd_figure_elsewhere_in_the_month_changes_no_report(fixture: Fixture) {
+    let customer = customer(&fixture, "c", 1).await;
+    let one = |at: &str| settlement(&fixture.world, customer.account.no, customer.keys[0].no, No::new(1), at);
+    let absurd = |at: &str| Settlement {
+        units: Units { input: u64::MAX, ..Units::default() },
+        cost: Cost::from_nanos(i64::MAX),
+        ..one(at)
+    };
+    let later = ["2026-03-30T10:00:00Z", "2026-05-20T10:00:00Z", "2026-05-20T10:00:10Z"];
+    ship(&fixture, &later.map(absurd)).await;
+    ship(&fixture, &["2026-03-02T10:00:00Z", "2026-05-02T10:00:00Z"].map(one)).await;
+    // The months' rows stand at the greatest integer: taking the later days from them would leave nothing.
+    for (from, to) in
+        [("2026-03-01T00:00:00Z", "2026-03-29T00:00:00Z"), ("2026-05-01T00:00:00Z", "2026-05-04T12:35:00Z")]
+    {
+        let rows = fixture.store.usage_report(&query(from, to, Bucket::Total, &[GroupBy::Key])).await.unwrap();
+        let sums = rows[0].sums;
+        assert_eq!((sums.requests, sums.units.input, sums.cost.nanos()), (1, 10, 7_000), "{from}");
+    }
+}
+
 /// What the naive model knows of an attempt.
 fn naive(batch: &[Settlement], query: &UsageQuery) -> BTreeMap<(Timestamp, i64, i64, i64), UsageSums> {
     let minute = |at: Timestamp| at.as_millis() - at.as_millis().rem_euclid(60_000);
@@ -291,12 +313,14 @@ async fn reports_are_what_a_naive_sum_says(fixture: Fixture) {
     let question = (
         prop_oneof![
             Just((1_767_225_600i64, 1_798_761_600i64)),
-            (1_766_000_000i64..1_799_000_000, 1_766_000_000i64..1_799_000_000)
+            (1_766_000_000i64..1_799_000_000, 1_766_000_000i64..1_799_000_000),
+            // Until now, as most questions are; there is usage of later than now, too.
+            (1_766_000_000i64..1_777_000_000, Just(1_777_898_100i64)),
         ],
         (0..zones.len(), 0..buckets.len(), proptest::bits::u8::between(0, 3)),
         (0usize..3, proptest::bits::u8::between(0, 6), proptest::bits::u8::between(0, 3)),
     );
-    for _ in 0..120 {
+    for _ in 0..200 {
         let ((from, to), (zone, bucket, groups), (account, keys, wanted)) =
             question.new_tree(&mut runner).unwrap().current();
         let keys = if keys.is_multiple_of(3) { 0 } else { keys };
@@ -335,6 +359,18 @@ async fn reports_are_what_a_naive_sum_says(fixture: Fixture) {
         assert!(first_difference.is_none(), "{first_difference:?} {query:?}");
         assert_eq!(seen.len(), expected.len(), "{query:?}");
         assert!(rows.iter().all(|row| row.start < row.end && row.end <= query.to));
+        let top = fixture.store.usage_top(&query, 5).await.unwrap();
+        let tokens = |row: &UsageRow| row.sums.units.input + row.sums.units.output;
+        assert!(top.rows.is_sorted_by_key(|row| std::cmp::Reverse(tokens(row))), "{query:?}");
+        assert_eq!((top.rows.len(), top.rows.len() + top.rest_rows), (rows.len().min(5), rows.len()));
+        let least = top.rows.iter().map(tokens).min().unwrap_or_default();
+        let mut others = rows;
+        others.retain(|row| !top.rows.contains(row));
+        assert!(others.len() == top.rest_rows && others.iter().all(|row| tokens(row) <= least), "{query:?}");
+        let sum = |part: fn(&UsageSums) -> u64| others.iter().map(|row| part(&row.sums)).sum::<u64>();
+        assert_eq!(top.rest.units.input, sum(|sums| sums.units.input));
+        assert_eq!(top.rest.failed, sum(|sums| sums.failed));
+        assert_eq!(top.rest.by_class.iter().sum::<u64>(), sum(|sums| sums.requests));
     }
 }
 
