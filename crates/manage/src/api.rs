@@ -32,6 +32,7 @@ use crate::{
 };
 
 pub use openapi::{endpoints, openapi_json};
+pub(crate) use usage::csv_file as usage_csv;
 
 /// Every endpoint, once.
 fn table() -> OpenApiRouter<Services> {

@@ -21,6 +21,7 @@ mod home;
 mod look;
 mod sign_in;
 mod texts;
+mod usage;
 mod viewer;
 mod when;
 
@@ -50,6 +51,7 @@ pub(crate) fn router(services: &Services) -> Router<Services> {
     Router::new()
         .merge(home::router())
         .merge(sign_in::router())
+        .merge(usage::router())
         .route("/assets/{name}", get(assets::serve))
         .route("/preferences", post(home::preferences))
         .layer(axum::middleware::from_fn_with_state(services.clone(), failure::dress))

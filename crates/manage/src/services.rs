@@ -31,7 +31,11 @@ pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput}
 pub use seeds::{bootstrap_operator_token, issue_key, sign_in_link, sign_in_path};
 pub use sessions::{SESSION_LIFE, SIGN_IN_LINK_LIFE, Session};
 pub use tokens::{TokenInput, TokenShown};
-pub use usage::{LatencyAnswer, UsageAnswer, UsageInput};
+pub use usage::{
+    LatencyAnswer, OverviewInput, UsageAnswer, UsageChart, UsageChoices, UsageCosts, UsageInput, UsageLines, UsageOf,
+    UsageOverview, UsagePart, UsageSeries,
+};
+pub(crate) use usage::{tokens, zone_by_name};
 
 use crate::ManageOptions;
 

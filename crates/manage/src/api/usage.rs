@@ -295,6 +295,15 @@ fn render(answer: UsageAnswer, as_csv: bool) -> Response {
     .into_response()
 }
 
+/// A report as a CSV file of this name (visible ASCII without quotes).
+pub(crate) fn csv_file(answer: UsageAnswer, name: &str) -> Response {
+    let mut response = render(answer, true);
+    if let Ok(value) = http::HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
 /// Whether CSV is named in `Accept` before JSON or anything.
 fn wants_csv(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -32,10 +32,12 @@ macro_rules! texts {
 mod common;
 mod errors;
 mod sign_in;
+mod usage;
 
 pub(crate) use common::Common;
 pub(crate) use errors::Errors;
 pub(crate) use sign_in::SignIn;
+pub(crate) use usage::Usage;
 
 /// A text with its `{}` filled in, in order.
 pub(crate) fn fill(text: &str, values: &[&dyn std::fmt::Display]) -> String {
@@ -64,7 +66,7 @@ mod tests {
 
     #[test]
     fn no_text_is_missing_in_either_language() {
-        for (table, texts) in [("Common", Common::ALL), ("Errors", Errors::ALL), ("SignIn", SignIn::ALL)] {
+        for (table, texts) in [("Common", Common::ALL), ("Errors", Errors::ALL), ("SignIn", SignIn::ALL), ("Usage", Usage::ALL)] {
             for (name, en, vi) in texts {
                 assert!(!en.trim().is_empty() && !vi.trim().is_empty(), "{table}.{name}");
                 assert_eq!(en.matches("{}").count(), vi.matches("{}").count(), "{table}.{name}");

@@ -2,6 +2,8 @@
 //!
 //! Times are whole minutes, since usage is kept by the minute: `from` is rounded down, `to` up.
 
+mod overview;
+
 use std::time::Duration;
 
 use tollgate_core::{
@@ -11,6 +13,10 @@ use tollgate_core::{
     usage::{Bucket, GroupBy, UsageQuery, UsageRow},
 };
 use tollgate_store::{Store, StoreError, usage::LatencyRow};
+
+pub use overview::{
+    OverviewInput, UsageChart, UsageChoices, UsageCosts, UsageLines, UsageOf, UsageOverview, UsagePart, UsageSeries, tokens,
+};
 
 use super::{ServiceError, Services};
 use crate::{principal::Principal, span};
@@ -152,7 +158,7 @@ fn check_buckets(from: Timestamp, to: Timestamp, bucket: Bucket) -> Result<(), S
 }
 
 /// A zone by its IANA name, from the tables compiled in; `UTC` in any case.
-fn zone_by_name(name: &str) -> Result<jiff::tz::TimeZone, ServiceError> {
+pub(crate) fn zone_by_name(name: &str) -> Result<jiff::tz::TimeZone, ServiceError> {
     if name.eq_ignore_ascii_case("utc") || name == "Z" {
         return Ok(jiff::tz::TimeZone::UTC);
     }
