@@ -5,6 +5,8 @@
 
 mod deployment;
 mod front;
+mod inference;
+mod probe;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,6 +24,8 @@ use tollgate_manage::{
 
 pub use deployment::{Deployment, open_store};
 use front::{Front, Watch};
+use inference::OwnGateway;
+use probe::Prober;
 
 use crate::{
     cli::{Failure, Screen},
@@ -118,7 +122,10 @@ impl Running {
             prefix: settings.prefix,
             contact_url: Some(settings.contact_url.clone()),
             public_url: settings.public_url.clone(),
+            sign_in: settings.sign_in.clone(),
+            inference: Arc::new(OwnGateway(watch.clone())),
             upstream_health: Arc::new(watch.clone()),
+            upstream_probe: Arc::new(Prober::new()),
             version: env!("CARGO_PKG_VERSION"),
         };
         let front: Arc<dyn Management> = Arc::new(Front::new(watch.clone(), manage_options));

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod environment;
 mod read;
 mod show;
+mod sign_in;
 mod tree;
 
 use std::{
@@ -175,6 +176,8 @@ pub struct Settings {
     pub master_key_path: Option<PathBuf>,
     /// `keys.contact_url`
     pub contact_url: String,
+    /// `sign_in`
+    pub sign_in: tollgate_manage::SignInOptions,
     /// `usage.keep_requests`
     pub keep_requests: Duration,
     /// `usage.keep_minutes`
@@ -326,6 +329,7 @@ impl Settings {
                 SecretSource::Text(_) | SecretSource::Variable(_) => None,
             },
             contact_url: contact_url(&keys)?,
+            sign_in: sign_in::options(&root, base, environment)?,
             keep_requests: usage.duration("keep_requests", HOUR, DAY * 36_500)?,
             keep_minutes: usage.duration("keep_minutes", DAY, DAY * 36_500)?,
             limits: Limits {
@@ -383,9 +387,15 @@ impl Settings {
 /// once could not be written again.
 fn defaults() -> Result<Item, SettingsError> {
     let mut tree = Item::parse(DEFAULTS, &|_| Origin::Default)?;
+    let list = || Item { value: Value::List(Vec::new()), origin: Origin::Default };
     if let Value::Table(table) = &mut tree.value {
-        for list in ["upstreams", "models"] {
-            table.insert(list.to_owned(), Item { value: Value::List(Vec::new()), origin: Origin::Default });
+        for name in ["upstreams", "models"] {
+            table.insert(name.to_owned(), list());
+        }
+        if let Some(Item { value: Value::Table(sign_in), .. }) = table.get_mut("sign_in")
+            && let Some(Item { value: Value::Table(oidc), .. }) = sign_in.get_mut("oidc")
+        {
+            oidc.insert("groups".to_owned(), list());
         }
     }
     Ok(tree)

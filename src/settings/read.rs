@@ -90,6 +90,17 @@ impl<'a> Section<'a> {
             other => Err(self.wrong(name, other, "a text")),
         }
     }
+    /// A list of texts.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, SettingsError> {
+        let item = self.item(name)?;
+        let wrong = || self.wrong(name, item, "a list of texts");
+        let Value::List(list) = &item.value else { return Err(wrong()) };
+        let text = |item: &Item| match &item.value {
+            Value::Text(text) => Ok(text.clone()),
+            _ => Err(wrong()),
+        };
+        list.iter().map(text).collect()
+    }
     /// A text of some form.
     pub fn parsed<T: FromStr>(&self, name: &str) -> Result<T, SettingsError>
     where

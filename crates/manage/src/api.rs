@@ -7,10 +7,12 @@ mod accounts;
 mod audit;
 mod keys;
 mod me;
+mod members;
 mod models;
 mod nodes;
 mod openapi;
 mod plans;
+mod sessions;
 mod tokens;
 mod upstreams;
 mod usage;
@@ -39,6 +41,11 @@ fn table() -> OpenApiRouter<Services> {
     OpenApiRouter::with_openapi(openapi::skeleton())
         .routes(routes!(openapi::document))
         .routes(routes!(me::show))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::revoke_all))
+        .routes(routes!(sessions::revoke))
+        .routes(routes!(sessions::set_password))
+        .routes(routes!(sessions::remove_password))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::show, keys::edit))
         .routes(routes!(keys::revoke))
@@ -51,10 +58,15 @@ fn table() -> OpenApiRouter<Services> {
         .routes(routes!(models::show, models::edit, models::remove))
         .routes(routes!(upstreams::list, upstreams::create))
         .routes(routes!(upstreams::show, upstreams::edit, upstreams::remove))
+        .routes(routes!(upstreams::test))
         .routes(routes!(plans::list, plans::create))
         .routes(routes!(plans::show, plans::edit, plans::remove))
         .routes(routes!(accounts::list, accounts::create))
         .routes(routes!(accounts::show, accounts::edit))
+        .routes(routes!(members::list))
+        .routes(routes!(members::edit, members::remove))
+        .routes(routes!(members::list_invitations, members::invite))
+        .routes(routes!(members::revoke_invitation))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::show, users::edit))
         .routes(routes!(users::create_link))

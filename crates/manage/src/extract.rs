@@ -11,12 +11,13 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IntoDeserializer},
 };
+use tollgate_core::secret::PublicId;
 use tollgate_store::PageRequest;
 
 use crate::{
     observe,
     principal::Principal,
-    services::{Noun, ServiceError, Services},
+    services::{Noun, ServiceError, Services, Visitor},
 };
 
 /// The largest body.
@@ -51,6 +52,29 @@ impl FromRequestParts<Services> for Principal {
     }
 }
 
+/// Somebody signed in to the console, and in which session. An access token is refused here.
+pub(crate) struct SignedIn(pub Principal, pub PublicId);
+
+impl FromRequestParts<Services> for SignedIn {
+    type Rejection = ServiceError;
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, ServiceError> {
+        let principal = Principal::from_request_parts(parts, services).await?;
+        principal.require_session()?;
+        let cookie = session_cookie(&parts.headers, services).ok_or(ServiceError::Unauthenticated)?;
+        let (_, session) = services.session_identify(cookie.as_bytes()).await?;
+        Ok(Self(principal, session))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = std::convert::Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let address = parts.extensions.get::<crate::PeerAddress>().map(|peer| peer.0);
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Ok(Self::new(address, agent))
+    }
+}
+
 /// The token of `Authorization: Bearer …`. Anything else in that header is refused, not repaired.
 fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, ServiceError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -71,10 +95,21 @@ pub(crate) fn cookie_name(services: &Services) -> &'static str {
     if is_https(services) { SECURE_COOKIE } else { PLAIN_COOKIE }
 }
 /// `set-cookie` of a session; without a value it takes the cookie back.
-pub(crate) fn cookie(services: &Services, value: Option<&str>, life: Duration) -> String {
+pub(crate) fn cookie(services: &Services, value: Option<&str>) -> String {
+    set_cookie(services, cookie_name(services), value, services.sign_in.session_life)
+}
+/// `set-cookie` of a sign-in that goes to the identity provider. `SameSite=Lax`: what comes back comes from another site.
+pub(crate) fn oidc_cookie(services: &Services, value: Option<&str>) -> String {
+    set_cookie(services, oidc_cookie_name(services), value, crate::services::OIDC_WAIT)
+}
+/// What the cookie of a sign-in that goes to the identity provider is called here.
+pub(crate) fn oidc_cookie_name(services: &Services) -> &'static str {
+    if is_https(services) { "__Host-tollgate_oidc" } else { "tollgate_oidc" }
+}
+fn set_cookie(services: &Services, name: &str, value: Option<&str>, life: Duration) -> String {
     let secure = if is_https(services) { "; Secure" } else { "" };
     let seconds = value.map_or(0, |_| life.as_secs());
-    let (name, value) = (cookie_name(services), value.unwrap_or_default());
+    let value = value.unwrap_or_default();
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 /// The session's text that the browser sent.
@@ -271,6 +306,29 @@ where
             return Err(ServiceError::NotFound(Noun::Thing));
         }
         text.parse().map(Self).map_err(|_| ServiceError::NotFound(Noun::Thing))
+    }
+}
+
+/// Two parts of the path, each as [`Named`].
+pub(crate) struct NamedBoth<A, B>(pub A, pub B);
+
+impl<A, B> FromRequestParts<Services> for NamedBoth<A, B>
+where
+    A: std::str::FromStr + Send,
+    B: std::str::FromStr + Send,
+{
+    type Rejection = ServiceError;
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, ServiceError> {
+        let none = || ServiceError::NotFound(Noun::Thing);
+        let Path((first, second)) =
+            Path::<(String, String)>::from_request_parts(parts, services).await.map_err(|_| none())?;
+        if first.contains('\0') || second.contains('\0') {
+            return Err(none());
+        }
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(none()),
+        }
     }
 }
 

@@ -23,10 +23,17 @@ mod problem;
 pub mod services;
 mod span;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use serde::Serialize;
-use tollgate_core::{Id, Timestamp, World, seal::MasterKey, secret::Prefix, usage};
+use tollgate_core::{
+    Id, Timestamp, World,
+    catalog::{Route, UpstreamAuth},
+    seal::MasterKey,
+    secret::{KeyHint, Prefix},
+    usage,
+};
 use tollgate_store::Store;
 
 pub use api::{endpoints, openapi_json};
@@ -47,10 +54,42 @@ pub struct ManageOptions {
     /// The address under which people reach this deployment, without a slash at its end; decides
     /// whether cookies are `Secure` and what sign-in links begin with.
     pub public_url: Option<String>,
+    /// How people sign in.
+    pub sign_in: SignInOptions,
     /// What the data plane knows of upstreams.
     pub upstream_health: Arc<dyn UpstreamHealthSource>,
+    /// Tries upstreams when an operator asks for it.
+    pub upstream_probe: Arc<dyn UpstreamProbe>,
+    /// Sends what people try to the data plane.
+    pub inference: Arc<dyn Inference>,
     /// The program's version.
     pub version: &'static str,
+}
+
+/// Sends a request to the data plane of this process in the name of a key, whose text nobody has.
+pub trait Inference: Send + Sync {
+    /// The answer as it comes, refusals too; an error where the data plane cannot be reached. Whoever calls has made sure
+    /// that the person may use the key.
+    fn call(&self, key: KeyHint, route: Route, body: Bytes) -> InferenceFuture;
+}
+/// What [`Inference::call`] returns.
+pub type InferenceFuture = Pin<Box<dyn Future<Output = Result<http::Response<InferenceBody>, String>> + Send>>;
+/// The body of an answer of the data plane.
+pub type InferenceBody = http_body_util::combinators::UnsyncBoxBody<Bytes, InferenceError>;
+/// The answer broke off.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer broke off: {0}")]
+pub struct InferenceError(pub String);
+
+/// How people sign in.
+#[derive(Debug, Clone)]
+pub struct SignInOptions {
+    /// How long a session lasts at most.
+    pub session_life: Duration,
+    /// How long a session lasts that is not used.
+    pub session_idle: Duration,
+    /// The identity provider, where there is one.
+    pub oidc: Option<services::OidcOptions>,
 }
 
 /// Tells how upstreams are, as the data plane of this process sees them.
@@ -75,6 +114,23 @@ pub struct UpstreamHealthView {
     /// What went wrong last, in words; never a credential.
     #[schema(example = "connection refused")]
     pub last_error: Option<String>,
+}
+
+/// Asks an upstream for its models, once and now.
+pub trait UpstreamProbe: Send + Sync {
+    /// `GET models` with the upstream's credential: no redirect is followed, time and size are bounded.
+    fn probe(&self, upstream: UpstreamAuth) -> ProbeFuture;
+}
+/// What [`UpstreamProbe::probe`] returns: the answer, or in words why there was none, without any credential.
+pub type ProbeFuture = Pin<Box<dyn Future<Output = Result<ProbeAnswer, String>> + Send>>;
+
+/// An upstream's answer to "which models have you?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeAnswer {
+    /// Its HTTP status.
+    pub status: u16,
+    /// What it lists; absent where its answer is no list of models.
+    pub models: Option<Vec<String>>,
 }
 
 /// The id of a request, put into its extensions by whoever accepted it, answered as `x-request-id` and logged. A request

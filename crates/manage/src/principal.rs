@@ -88,6 +88,15 @@ impl Principal {
     pub fn require_operator(&self) -> Result<(), ServiceError> {
         if self.is_operator() { Ok(()) } else { Err(ServiceError::Forbidden("only operators may do this")) }
     }
+    /// Goes on only for somebody who is signed in: a token manages an account's things, not its user's sign-in, or whoever
+    /// found one could make it last.
+    ///
+    /// # Errors
+    /// [`ServiceError::Forbidden`] for an access token.
+    pub fn require_session(&self) -> Result<(), ServiceError> {
+        let signed_in = self.token.is_none();
+        if signed_in { Ok(()) } else { Err(ServiceError::Forbidden("sign in to the console for this: no token does it")) }
+    }
 
     /// The standing in the named account, or in the one that is meant where none is named: an operator's `default`, a
     /// customer's own. An account that is not the caller's does not exist for it.
@@ -154,7 +163,7 @@ impl Access {
         }
         Err(ServiceError::Forbidden(match action {
             AccountAction::KeyCreate | AccountAction::OwnKeyManage => "viewers change nothing",
-            AccountAction::AnyKeyManage => "only owners of the account may do this",
+            AccountAction::AnyKeyManage | AccountAction::MembersManage => "only owners of the account may do this",
             AccountAction::MembersRead => "only owners of the account see this",
             AccountAction::Read => "this role does not see the account",
         }))

@@ -44,6 +44,14 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "mailto:sales@example.com")]
     contact_url: Option<String>,
+    /// For the header of that name, in seconds.
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+/// Whole seconds, at least one.
+pub(crate) fn seconds(duration: std::time::Duration) -> u64 {
+    duration.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX).max(1)
 }
 
 /// Every code, its status and title: the whole list of what can go wrong.
@@ -67,6 +75,7 @@ pub(crate) const CODES: &[(&str, u16, &str)] = &[
     ("version_conflict", 412, "Changed in the meantime"),
     ("request_too_large", 413, "The body is too large"),
     ("unsupported_media_type", 415, "The body is to be JSON"),
+    ("too_many_attempts", 429, "Too many attempts"),
     ("internal_error", 500, "Internal error"),
     ("unavailable", 503, "The store is unavailable"),
 ];
@@ -77,7 +86,7 @@ impl Problem {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         let (status, title) = known.map_or((500, "Internal error"), |(_, status, title)| (*status, *title));
         let kind = format!("urn:tollgate:problem:{code}");
-        Self { kind, title, status, code, detail: detail.into(), field: None, id: None, contact_url: None }
+        Self { kind, title, status, code, detail: detail.into(), field: None, id: None, contact_url: None, retry_after: None }
     }
 }
 
@@ -131,6 +140,10 @@ impl From<&ServiceError> for Problem {
             ServiceError::VersionConflict => {
                 Self::new("version_conflict", "it was changed since you read it; read it again and repeat")
             }
+            ServiceError::TooManyAttempts { retry_after } => {
+                let detail = format!("too many attempts; try again in {} s", seconds(*retry_after));
+                Self { retry_after: Some(seconds(*retry_after)), ..Self::new("too_many_attempts", detail) }
+            }
             ServiceError::UnsupportedMediaType => {
                 Self::new("unsupported_media_type", "send the body with `content-type: application/json`")
             }
@@ -149,6 +162,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let code = self.code;
+        let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -161,6 +175,9 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"tollgate\", error=\"invalid_token\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, retry_after.unwrap_or(1).into());
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
@@ -231,6 +248,7 @@ mod tests {
             ServiceError::InUse("x".into()),
             ServiceError::State("x"),
             ServiceError::PlanRequired,
+            ServiceError::TooManyAttempts { retry_after: std::time::Duration::ZERO },
             ServiceError::Suspended,
             ServiceError::UnsupportedMediaType,
             ServiceError::TooLarge,

@@ -7,9 +7,16 @@ mod accounts;
 mod catalog;
 mod confirm;
 mod keys;
+mod members;
+mod oidc;
+mod overview;
+mod passwords;
 mod seeds;
 mod sessions;
+mod throttle;
 mod tokens;
+mod trial;
+mod upstream_test;
 mod usage;
 
 use std::{ops::Deref, sync::Arc};
@@ -28,9 +35,15 @@ pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, Upstre
 pub use confirm::{Confirmed, Effective, EffectiveNode};
 pub(crate) use keys::permission_schema;
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
+pub use overview::Glance;
 pub use seeds::{bootstrap_operator_token, issue_key, sign_in_link, sign_in_path};
-pub use sessions::{SESSION_LIFE, SIGN_IN_LINK_LIFE, Session};
+pub use members::{INVITATION_LIFE, InvitationInput, InvitationShown, MemberChange, Newcomer, invitation_path};
+pub use oidc::{OIDC_WAIT, OidcBegun, OidcCallback, OidcGroup, OidcOptions, OidcProblem, oidc_issuer_check};
+pub use passwords::{LONGEST_PASSWORD, PasswordProblem, SHORTEST_PASSWORD, password_check};
+pub use sessions::{SIGN_IN_LINK_LIFE, Session, Visitor};
 pub use tokens::{TokenInput, TokenShown};
+pub use upstream_test::{UpstreamTest, Verdict};
+pub use trial::{LONGEST_TRIAL, TrialAnswer};
 pub use usage::{
     LatencyAnswer, OverviewInput, UsageAnswer, UsageChart, UsageChoices, UsageCosts, UsageInput, UsageLines, UsageOf,
     UsageOverview, UsagePart, UsageSeries,
@@ -51,6 +64,8 @@ pub struct Inner {
     session_pepper: Pepper,
     token_prefix: Prefix,
     session_prefix: Prefix,
+    passwords: passwords::Passwords,
+    oidc: Option<oidc::Oidc>,
 }
 
 impl Services {
@@ -63,6 +78,8 @@ impl Services {
             session_pepper: options.master_key.session_pepper(),
             token_prefix: options.prefix.for_access_tokens(),
             session_prefix: options.prefix.for_sessions(),
+            passwords: passwords::Passwords::new(options.master_key.password_pepper(), options.world.clone()),
+            oidc: options.sign_in.oidc.clone().map(oidc::Oidc::new),
             options,
         }))
     }
@@ -97,6 +114,12 @@ pub enum Noun {
     User,
     /// An access token.
     Token,
+    /// A session.
+    Session,
+    /// A member of an account.
+    Member,
+    /// An invitation into an account.
+    Invitation,
     /// Anything else.
     Thing,
 }
@@ -113,6 +136,9 @@ impl Noun {
             Self::Plan => "plan",
             Self::User => "user",
             Self::Token => "access token",
+            Self::Session => "session",
+            Self::Member => "member",
+            Self::Invitation => "invitation",
             Self::Thing => "thing",
         }
     }
@@ -165,6 +191,12 @@ pub enum ServiceError {
     /// Its state does not allow it.
     #[error("not possible: {0}")]
     State(&'static str),
+    /// Sign-in or a password was tried too often.
+    #[error("too many attempts")]
+    TooManyAttempts {
+        /// When one may try again.
+        retry_after: std::time::Duration,
+    },
     /// The account has no running paid plan.
     #[error("a paid plan is required")]
     PlanRequired,

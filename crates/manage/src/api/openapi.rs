@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document: made from the table of endpoints, completed by what is true of all of them.
 //!
-//! `x-access` of an operation says who may call it: `public`, `user` (anybody signed in), `read` (every role in the
+//! `x-access` of an operation says who may call it: `public`, `user` (anybody signed in), `session` (anybody signed in to
+//! the console, no access token), `read` (every role in the
 //! account), `member` (members and owners; members only for their own keys), `owner`, or `operator`.
 
 use axum::response::{IntoResponse, Response};
@@ -102,6 +103,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         404 => path.contains('{') || operation.to_string().contains("\"account\""),
         408 | 413 | 415 => has_body,
         412 => has_if_match,
+        429 => path.contains("/password"),
         _ => false,
     };
     let statuses: Vec<u16> = CODES.iter().map(|(_, status, _)| *status).filter(|status| fits(*status)).collect();

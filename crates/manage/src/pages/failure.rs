@@ -70,7 +70,7 @@ pub(super) async fn dress(State(services): State<Services>, request: Request, ne
             };
             let mut response = viewer::go(is_htmx, &to);
             if let (ServiceError::InvalidToken, Ok(gone)) =
-                (&*error, HeaderValue::from_str(&extract::cookie(&services, None, crate::services::SESSION_LIFE)))
+                (&*error, HeaderValue::from_str(&extract::cookie(&services, None)))
             {
                 response.headers_mut().append(header::SET_COOKIE, gone);
             }
@@ -96,6 +96,7 @@ fn page(look: Look, error: &ServiceError) -> Response {
         | ServiceError::Exists(_)
         | ServiceError::AlreadyCreated(_)
         | ServiceError::NotSupportedYet(_) => (409, t.state_title, t.state),
+        ServiceError::TooManyAttempts { .. } => (429, t.too_many_title, t.too_many),
         ServiceError::Unavailable(_) | ServiceError::TooSlow => (503, t.unavailable_title, t.unavailable),
         ServiceError::Invalid { .. } | ServiceError::UnsupportedMediaType => (400, t.invalid_title, t.check_fields),
         ServiceError::Unauthenticated | ServiceError::InvalidToken | ServiceError::Internal(_) => {

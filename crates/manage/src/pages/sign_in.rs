@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use super::{Chrome, Form, Look, Paged, render, texts::SignIn};
 use crate::{
     extract,
-    services::{SESSION_LIFE, ServiceError, Services},
+    services::{ServiceError, Services, Visitor},
 };
 
 #[derive(Template)]
@@ -50,10 +50,16 @@ async fn link_form(State(services): State<Services>, look: Look, Path(token): Pa
     link_page(look, services.link_fits(token.as_bytes()))
 }
 
-async fn link_redeem(State(services): State<Services>, look: Look, Path(token): Path<String>, _: Form) -> Paged {
-    Ok(match services.link_redeem(token.as_bytes()).await? {
+async fn link_redeem(
+    State(services): State<Services>,
+    look: Look,
+    visitor: Visitor,
+    Path(token): Path<String>,
+    _: Form,
+) -> Paged {
+    Ok(match services.link_redeem(token.as_bytes(), &visitor).await? {
         Some(session) => {
-            let cookie = extract::cookie(&services, Some(session.plain.expose()), SESSION_LIFE);
+            let cookie = extract::cookie(&services, Some(session.plain.expose()));
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
         None => link_page(look, false),
@@ -68,7 +74,7 @@ async fn sign_out(State(services): State<Services>, headers: HeaderMap, _: Form)
             Err(error) => return Err(error.into()),
         }
     }
-    let gone = extract::cookie(&services, None, SESSION_LIFE);
+    let gone = extract::cookie(&services, None);
     Ok(([(header::SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response())
 }
 

@@ -6,17 +6,19 @@ use std::sync::{
 };
 
 use axum::{Router, body::Body};
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate_core::{
     Actor, Id, Timestamp, World,
+    catalog::{Route, UpstreamAuth},
     seal::MasterKey,
-    secret::Prefix,
+    secret::{KeyHint, Prefix},
     world::{Clock, Entropy},
 };
-use tollgate_manage::{ManageOptions, UpstreamHealthSource, UpstreamHealthView, services};
+use tollgate_manage::{Inference, InferenceFuture, ManageOptions, SignInOptions, UpstreamHealthSource, UpstreamHealthView, services};
 use tollgate_store::{Store, StoreOptions};
 use tower::ServiceExt;
 
@@ -49,6 +51,41 @@ impl UpstreamHealthSource for Health {
         let at = Timestamp::from_millis(NOW_MS);
         let last_error = Some("connection refused".to_owned());
         (name == "gpu-a").then_some(UpstreamHealthView { healthy: false, since: at, checked_at: Some(at), last_error })
+    }
+}
+
+/// Reaches `gpu-a`, which lists two models and wants its credential; nothing else answers.
+struct Probe;
+impl UpstreamProbe for Probe {
+    fn probe(&self, auth: UpstreamAuth) -> ProbeFuture {
+        Box::pin(async move {
+            let right = auth.credential.is_some_and(|credential| credential.expose() == "sk-secret-upstream");
+            match auth.upstream.name.as_str() {
+                "gpu-a" if right => {
+                    Ok(ProbeAnswer { status: 200, models: Some(vec!["chat-a".to_owned(), "other".to_owned()]) })
+                }
+                "gpu-a" => Ok(ProbeAnswer { status: 401, models: None }),
+                _ => Err("connection refused".to_owned()),
+            }
+        })
+    }
+}
+
+/// Answers as a data plane would: says which key, route and body it was called with.
+struct Echo;
+impl Inference for Echo {
+    fn call(&self, key: KeyHint, route: Route, body: Bytes) -> InferenceFuture {
+        let asked: Value = serde_json::from_slice(&body).unwrap();
+        let said = format!("{key} {} {}", route.path(), asked["messages"][0]["content"].as_str().unwrap_or("text"));
+        let (kind, answer) = if asked["model"] == "chat-a" && asked["stream"] == true {
+            ("text/event-stream", format!("data: {}\n\ndata: [DONE]\n\n", json!({"choices": [{"delta": {"content": said}}]})))
+        } else {
+            let usage = json!({"prompt_tokens": 1234, "completion_tokens": 5});
+            ("application/json", json!({"choices": [{"message": {"content": said}}], "usage": usage}).to_string())
+        };
+        let body = http_body_util::Full::new(Bytes::from(answer)).map_err(|never| match never {}).boxed_unsync();
+        let response = http::Response::builder().header("content-type", kind).body(body).unwrap();
+        Box::pin(async move { Ok(response) })
     }
 }
 
@@ -120,7 +157,14 @@ impl House {
             prefix,
             contact_url: Some("mailto:sales@example.com".into()),
             public_url: public_url.map(Into::into),
+            sign_in: SignInOptions {
+                session_life: std::time::Duration::from_secs(14 * 86_400),
+                session_idle: std::time::Duration::from_secs(14 * 86_400),
+                oidc: None,
+            },
             upstream_health: Arc::new(Health),
+            upstream_probe: Arc::new(Probe),
+            inference: Arc::new(Echo),
             version: "0.0.0-test",
         });
         let operator = token.expose().to_owned();

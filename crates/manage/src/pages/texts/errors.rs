@@ -21,6 +21,8 @@ texts! {
         state: "Its state does not allow this. Reload the page to see what it is now.", "Trạng thái hiện tại không cho phép việc này. Hãy tải lại trang để xem trạng thái mới nhất.";
         too_large_title: "Too much at once", "Quá nhiều dữ liệu";
         too_large: "What was sent is too large. Shorten it and send it again.", "Nội dung gửi lên quá lớn. Hãy rút gọn rồi gửi lại.";
+        too_many_title: "Too many attempts", "Thử quá nhiều lần";
+        too_many: "Wait a minute, then try again.", "Hãy đợi một phút rồi thử lại.";
         unavailable_title: "Not available right now", "Hiện không khả dụng";
         unavailable: "The store cannot be reached. Try again in a moment; if you were changing something, look whether it happened first.", "Không kết nối được kho dữ liệu. Hãy thử lại sau giây lát; nếu bạn đang thay đổi gì đó, hãy kiểm tra xem thay đổi đã được thực hiện chưa.";
         internal_title: "Something went wrong on our side", "Đã xảy ra lỗi phía chúng tôi";

@@ -1,0 +1,1 @@
+//! Passwords: rules, parameters, and what each refusal costs.
