@@ -46,13 +46,15 @@ const USERS: char = 'u';
 const MEMBERS: char = 'b';
 const INVITATIONS: char = 'i';
 
-/// An account to be made: without a plan.
+/// An account to be made.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
     /// Its name in addresses and commands.
     pub handle: Handle,
     /// Its name for people.
     pub name: Label,
+    /// The plan that it begins on (by handle), and when that lapses.
+    pub plan: Option<(Handle, Option<Timestamp>)>,
 }
 
 /// What changes in an account; `None` leaves it as it is.
@@ -168,8 +170,9 @@ impl Store {
             return Ok(Seeded { account, operator, made_now: false });
         }
         let plan = plans::insert(&mut write, fixed("unlimited")?, fixed("Unlimited")?, true).await?;
-        let default = NewAccount { handle: fixed("default")?, name: fixed("Default")? };
-        let account = insert(&mut write, default, Some(plan.handle.as_str())).await?;
+        let default =
+            NewAccount { handle: fixed("default")?, name: fixed("Default")?, plan: Some((plan.handle, None)) };
+        let account = insert(&mut write, default).await?;
         let operator = NewUser {
             name: fixed("Operator")?,
             email: None,
@@ -180,13 +183,13 @@ impl Store {
         let seeded = Seeded { account: account.id, operator: operator.id, made_now: true };
         Ok(write.commit(seeded).await?.value)
     }
-    /// Makes an account without a plan.
+    /// Makes an account, on its plan from the beginning.
     ///
     /// # Errors
-    /// [`crate::StoreError::Exists`], or when the store fails.
+    /// [`crate::StoreError::Exists`], an unknown plan, or when the store fails.
     pub async fn account_create(&self, actor: &Actor, new: NewAccount) -> Result<Committed<Account>> {
         let mut write = self.write(actor).await?;
-        let account = insert(&mut write, new, None).await?;
+        let account = insert(&mut write, new).await?;
         write.commit(account).await
     }
     /// An account by id or by handle.
@@ -274,22 +277,27 @@ fn fixed<T: FromStr>(text: &str) -> Result<T> {
     text.parse().map_err(|_| StoreError::Failed("a built-in name is none".into()))
 }
 
-async fn insert(write: &mut Write<'_>, new: NewAccount, plan: Option<&str>) -> Result<Account> {
+async fn insert(write: &mut Write<'_>, new: NewAccount) -> Result<Account> {
     let taken = write.row("SELECT no FROM accounts WHERE handle = $1", values![&new.handle]).await?;
     if taken.is_some() {
         return Err(StoreError::Exists("an account of this name"));
     }
+    let (plan, until) = new.plan.map_or((None, None), |(plan, until)| (Some(plan), until));
+    let plan_no = match &plan {
+        Some(handle) => Some(plans::no(write, handle).await?),
+        None => None,
+    };
     let (id, now) = (write.new_id(), write.now());
     write
         .execute(
-            "INSERT INTO accounts (id, handle, name, plan_no, created_at, version)
-             VALUES ($1, $2, $3, (SELECT no FROM plans WHERE handle = $4), $5, 1)",
-            values![id, &new.handle, &new.name, plan, now],
+            "INSERT INTO accounts (id, handle, name, plan_no, plan_until, created_at, version)
+             VALUES ($1, $2, $3, $4, $5, $6, 1)",
+            values![id, &new.handle, &new.name, plan_no, until, now],
         )
         .await?;
     let account = read(write, id).await?;
     write.change(ChangeKind::Account(account.no));
-    let detail = json!({ "handle": new.handle, "name": new.name, "plan": plan });
+    let detail = json!({ "handle": new.handle, "name": new.name, "plan": plan, "plan_until": until });
     write.audit("account.create", Subject::new(id).of(account.no), detail).await?;
     Ok(account)
 }

@@ -182,21 +182,12 @@ impl Services {
             Some(name) => name,
             None => input.handle.as_str().parse().map_err(|error| ServiceError::invalid("name", error))?,
         };
-        match &input.plan {
-            // Asked before the account is made, so that a wrong plan leaves none behind.
-            Some(plan) => drop(self.store().plan_get(plan.as_str()).await.map_err(|error| unknown_plan(error, plan))?),
-            None if input.plan_until.is_some() => {
-                return Err(ServiceError::invalid("plan_until", "plan_until needs a plan"));
-            }
-            None => {}
+        if input.plan.is_none() && input.plan_until.is_some() {
+            return Err(ServiceError::invalid("plan_until", "plan_until needs a plan"));
         }
-        let actor = principal.actor();
-        let mut committed = self.store().account_create(&actor, NewAccount { handle: input.handle, name }).await?;
-        if input.plan.is_some() {
-            let edit =
-                AccountEdit { plan: Some(input.plan), plan_until: Some(input.plan_until), ..AccountEdit::default() };
-            committed = self.store().account_edit(&actor, committed.value.id, edit, None).await?;
-        }
+        let plan = input.plan.map(|plan| (plan, input.plan_until));
+        let new = NewAccount { handle: input.handle, name, plan };
+        let committed = self.store().account_create(&principal.actor(), new).await?;
         Ok(Confirmed::extending(self.store(), committed).await)
     }
     /// All accounts.

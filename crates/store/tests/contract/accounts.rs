@@ -1,6 +1,6 @@
 //! Accounts, plans, users and memberships.
 
-use tollgate_core::{Role, account::Standing};
+use tollgate_core::{Role, Timestamp, account::Standing};
 use tollgate_store::{
     PageRequest, StoreError,
     accounts::{AccountEdit, NewAccount, NewPlan, NewUser, PlanEdit, UserEdit},
@@ -12,6 +12,7 @@ contract! {
     a_new_store_is_seeded_once_by_whoever_comes_first,
     a_plan_lapses_by_itself_and_returns_with_an_edit,
     an_account_has_one_handle_and_edits_know_their_version,
+    an_account_begins_on_its_plan_in_one_transaction,
     a_plan_in_use_is_not_removed,
     lists_of_accounts_plans_and_users_have_pages,
     a_mail_address_is_one_users_in_any_spelling,
@@ -65,7 +66,7 @@ async fn a_plan_lapses_by_itself_and_returns_with_an_edit(fixture: Fixture) {
 async fn an_account_has_one_handle_and_edits_know_their_version(fixture: Fixture) {
     let store = &fixture.store;
     store.seed().await.unwrap();
-    let new = || NewAccount { handle: named("acme"), name: named("Acme ®") };
+    let new = || NewAccount { handle: named("acme"), name: named("Acme ®"), plan: None };
     let account = value(store.account_create(&system(), new()).await);
     assert_eq!((account.version, account.subscription.clone(), account.created_at), (1, None, fixture.world.now()));
     assert!(matches!(store.account_create(&system(), new()).await, Err(StoreError::Exists(_))));
@@ -79,6 +80,25 @@ async fn an_account_has_one_handle_and_edits_know_their_version(fixture: Fixture
     assert!(matches!(late, Err(StoreError::VersionConflict)));
     let same = value(store.account_edit(&system(), account.id, suspend, None).await);
     assert_eq!(same, edited);
+}
+
+async fn an_account_begins_on_its_plan_in_one_transaction(fixture: Fixture) {
+    let store = &fixture.store;
+    store.seed().await.unwrap();
+    let until: Timestamp = named("2027-01-01T00:00:00Z");
+    let new = |plan| NewAccount { handle: named("acme"), name: named("A"), plan: Some((named(plan), Some(until))) };
+    let unknown = store.account_create(&system(), new("gold")).await;
+    assert!(matches!(unknown, Err(StoreError::Unknown { kind: "plan", name }) if name == "gold"));
+    assert!(matches!(store.account_get("acme").await, Err(StoreError::NotFound)), "nothing is left behind");
+    let made = store.account_create(&system(), new("unlimited")).await.unwrap();
+    let subscription = made.value.subscription.clone().unwrap();
+    assert_eq!((subscription.plan_handle.as_str(), subscription.until), ("unlimited", Some(until)));
+    assert_eq!(made.value.version, 1, "never seen without it");
+    let changes = store.changes_after(tollgate_core::Seq(made.seq.0 - 1), 10).await.unwrap();
+    assert_eq!(changes.len(), 1);
+    let filter = tollgate_store::audit::AuditFilter { subject: Some(made.value.id.to_string()), ..Default::default() };
+    let audit = store.audit_list(&filter, &PageRequest::default()).await.unwrap().data;
+    assert_eq!(audit.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["account.create"]);
 }
 
 async fn a_plan_in_use_is_not_removed(fixture: Fixture) {
@@ -101,7 +121,9 @@ async fn lists_of_accounts_plans_and_users_have_pages(fixture: Fixture) {
     let store = &fixture.store;
     let seeded = store.seed().await.unwrap();
     for handle in ["b", "a", "c-1"] {
-        value(store.account_create(&system(), NewAccount { handle: named(handle), name: named("N") }).await);
+        value(
+            store.account_create(&system(), NewAccount { handle: named(handle), name: named("N"), plan: None }).await,
+        );
         store.plan_create(&system(), NewPlan { handle: named(handle), name: named("N"), paid: true }).await.unwrap();
         make_user(&fixture, handle, &[(handle, Role::Member), ("default", Role::Viewer)]).await;
     }
@@ -169,7 +191,7 @@ async fn the_last_operator_stays(fixture: Fixture) {
 async fn a_users_memberships_are_set_and_taken(fixture: Fixture) {
     let store = &fixture.store;
     store.seed().await.unwrap();
-    value(store.account_create(&system(), NewAccount { handle: named("acme"), name: named("A") }).await);
+    value(store.account_create(&system(), NewAccount { handle: named("acme"), name: named("A"), plan: None }).await);
     let user = make_user(&fixture, "Minh", &[("default", Role::Member)]).await;
     let edit = UserEdit {
         memberships: vec![(named("default"), Some(Role::Owner)), (named("acme"), Some(Role::Viewer))],

@@ -82,7 +82,7 @@ struct Customer {
 async fn customer(fixture: &Fixture, handle: &str, keys: usize) -> Customer {
     let store = &fixture.store;
     store.seed().await.unwrap();
-    let new = tollgate_store::accounts::NewAccount { handle: named(handle), name: named(handle) };
+    let new = tollgate_store::accounts::NewAccount { handle: named(handle), name: named(handle), plan: None };
     let account = value(store.account_create(&system(), new).await);
     let plan = tollgate_store::accounts::AccountEdit { plan: Some(Some(named("unlimited"))), ..Default::default() };
     value(store.account_edit(&system(), account.id, plan, None).await);
