@@ -34,7 +34,7 @@ struct Seen {
     healthy: bool,
     since: Timestamp,
     checked_at: Timestamp,
-    failures: u32,
+    last_error: Option<String>,
 }
 
 impl Watch {
@@ -74,11 +74,12 @@ impl Watch {
         let mut seen = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         seen.retain(|name, _| upstreams.iter().any(|upstream| upstream.name.as_str() == name));
         for upstream in upstreams {
-            let entry = Seen { healthy: upstream.healthy, since: now, checked_at: now, failures: upstream.failures };
+            let entry =
+                Seen { healthy: upstream.healthy, since: now, checked_at: now, last_error: upstream.last_error };
             match seen.get_mut(upstream.name.as_str()) {
                 Some(before) if before.healthy == upstream.healthy => {
                     before.checked_at = now;
-                    before.failures = upstream.failures;
+                    before.last_error = entry.last_error;
                 }
                 Some(before) => {
                     tracing::info!(upstream = %upstream.name, healthy = upstream.healthy, "an upstream's health changed");
@@ -96,15 +97,11 @@ impl UpstreamHealthSource for Watch {
     fn health(&self, name: &str) -> Option<UpstreamHealthView> {
         let seen = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         let upstream = seen.get(name)?;
-        let failed = (upstream.failures > 0).then(|| match upstream.failures {
-            1 => "the last request failed".to_owned(),
-            several => format!("the last {several} requests failed"),
-        });
         Some(UpstreamHealthView {
             healthy: upstream.healthy,
             since: upstream.since,
             checked_at: Some(upstream.checked_at),
-            last_error: failed,
+            last_error: upstream.last_error.clone(),
         })
     }
 }

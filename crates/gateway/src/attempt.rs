@@ -33,13 +33,13 @@ use crate::{
     journal::{Intent, JournalError, Progress},
     node::Budget,
     settle::{Known, figures, units},
-    upstream::connection::Exchange,
+    upstream::{Cause, connection::Exchange},
     worker::Worker,
 };
 
 use self::gathered::Gathered;
 pub(crate) use self::{
-    answer::{BrokenOff, Whole},
+    answer::{BrokenOff, Whole, broken_cause},
     waiting::{HeadError, LEASE_LOOK},
 };
 
@@ -296,9 +296,9 @@ impl Inner {
         matches!(&self.attempt, Some(Attempt { counted: Counted::Stream(meter), .. }) if meter.observed().upstream_error)
     }
     /// The upstream did not do its part: counts against it.
-    pub fn upstream_failed(&self) {
+    pub fn upstream_failed(&self, cause: impl Into<Cause>) {
         if let Some(attempt) = &self.attempt {
-            self.worker.upstream_failed(&attempt.upstream);
+            self.worker.upstream_failed(&attempt.upstream, cause.into());
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     catalogue::UpstreamEntry,
     node::Node,
-    upstream::{connection::Connection, now_ms},
+    upstream::{Cause, connection::Connection, now_ms},
 };
 
 /// Between two rounds.
@@ -30,19 +30,21 @@ pub(crate) async fn run(node: Arc<Node>) {
             catalogue.upstreams().iter().filter(|entry| !entry.health.is_healthy()).cloned().collect()
         };
         for upstream in ill {
-            if is_back(&node, &upstream).await {
-                upstream.health.succeeded();
-                tracing::info!(upstream = %upstream.upstream.name, "an upstream is back");
-            } else {
-                upstream.health.failed(now_ms());
+            match check(&node, &upstream).await {
+                Ok(()) => {
+                    upstream.health.succeeded();
+                    tracing::info!(upstream = %upstream.upstream.name, "an upstream is back");
+                }
+                Err(cause) => drop(upstream.health.failed(now_ms(), cause)),
             }
         }
     }
 }
 
 /// Whether it answers with anything but a fault of its own.
-async fn is_back(node: &Node, upstream: &UpstreamEntry) -> bool {
-    let Ok(connection) = Connection::open(upstream, &node.tls, &node.options.limits).await else { return false };
+async fn check(node: &Node, upstream: &UpstreamEntry) -> Result<(), Cause> {
+    let connection = Connection::open(upstream, &node.tls, &node.options.limits).await;
+    let connection = connection.map_err(|error| error.cause())?;
     let mut request = Request::new(Full::new(Bytes::new()));
     *request.uri_mut() = upstream.check_target().clone();
     let headers = request.headers_mut();
@@ -52,6 +54,10 @@ async fn is_back(node: &Node, upstream: &UpstreamEntry) -> bool {
         headers.insert(name.clone(), value.clone());
     }
     let mut exchange = connection.send(request);
-    let head = timeout(ANSWER_TIME, poll_fn(|context| exchange.poll_head(context))).await;
-    matches!(head, Ok(Ok(head)) if !head.status.is_server_error())
+    match timeout(ANSWER_TIME, poll_fn(|context| exchange.poll_head(context))).await {
+        Ok(Ok(head)) if head.status.is_server_error() => Err(format!("status {}", head.status.as_u16()).into()),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.cause()),
+        Err(_late) => Err("no answer in time".into()),
+    }
 }

@@ -10,7 +10,7 @@ pub(crate) mod tls;
 
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -38,7 +38,12 @@ pub struct UpstreamHealth {
     pub healthy: bool,
     /// Failures in a row.
     pub failures: u32,
+    /// What the last of them was, in words: `connection refused`, `tls: …`, `status 503`. Nothing that an upstream said.
+    pub last_error: Option<String>,
 }
+
+/// What a failure was, in words.
+pub(crate) type Cause = std::borrow::Cow<'static, str>;
 
 /// An upstream's health, shared by all workers. Nothing here is exact to the request, and need not be.
 #[derive(Debug)]
@@ -48,6 +53,8 @@ pub(crate) struct Health {
     /// Milliseconds of [`now_ms`]; 0: not ejected.
     ejected_until_ms: AtomicU64,
     probing: AtomicBool,
+    /// Of the last failure, until it answers.
+    cause: Mutex<Option<Cause>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +72,15 @@ impl Health {
             ejections: AtomicU32::new(0),
             ejected_until_ms: AtomicU64::new(0),
             probing: AtomicBool::new(false),
+            cause: Mutex::new(None),
         }
+    }
+    fn cause(&self) -> MutexGuard<'_, Option<Cause>> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// What the last failure was; `None` since it answered.
+    pub fn last_error(&self) -> Option<String> {
+        self.cause().as_ref().map(ToString::to_string)
     }
     pub fn availability(&self, now_ms: u64) -> Availability {
         match self.ejected_until_ms.load(Ordering::Relaxed) {
@@ -88,10 +103,12 @@ impl Health {
             self.ejections.store(0, Ordering::Relaxed);
             self.ejected_until_ms.store(0, Ordering::Relaxed);
             self.probing.store(false, Ordering::Relaxed);
+            *self.cause() = None;
         }
     }
     /// It did not answer, or said that it cannot. Returns whether it is ejected by this.
-    pub fn failed(&self, now_ms: u64) -> bool {
+    pub fn failed(&self, now_ms: u64, cause: Cause) -> bool {
+        *self.cause() = Some(cause);
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         let ejected = self.ejected_until_ms.load(Ordering::Relaxed);
         self.probing.store(false, Ordering::Relaxed);
@@ -162,6 +179,7 @@ pub(crate) fn report(upstreams: &[Arc<UpstreamEntry>]) -> Vec<UpstreamHealth> {
         enabled: entry.upstream.enabled,
         healthy: entry.health.is_healthy(),
         failures: entry.health.failures(),
+        last_error: entry.health.last_error(),
     };
     upstreams.iter().map(line).collect()
 }
@@ -218,15 +236,17 @@ mod tests {
     fn an_upstream_that_fails_in_a_row_is_left_out_then_probed_once_and_taken_back() {
         let all = [serving("a", 1, true), serving("b", 1, true)];
         let health = &all[0].upstream.health;
-        assert!(!health.failed(10) && !health.failed(10) && health.failed(10));
+        assert!(!health.failed(10, "a".into()) && !health.failed(10, "b".into()) && health.failed(10, "c".into()));
         assert_eq!(counts(&all, &[], 11), [0, 100]);
         let later = 10 + 1_000;
         assert_eq!(choose(&all[..1], &[], later, 0).map(|one| one.weight), Some(1), "a probe");
         assert!(choose(&all[..1], &[], later, 0).is_none(), "one probe at a time");
-        assert!(health.failed(later), "the probe failed");
+        assert!(health.failed(later, "the probe failed".into()), "the probe failed");
+        assert_eq!(health.last_error().as_deref(), Some("the probe failed"));
         assert_eq!(health.availability(later + 1_999), Availability::Ejected, "for twice as long");
         assert_eq!(health.availability(later + 2_000), Availability::Probe);
         health.succeeded();
+        assert_eq!(health.last_error(), None);
         assert_eq!(counts(&all, &[], 11), [50, 50]);
     }
 }

@@ -43,6 +43,7 @@ use crate::{
     node::Node,
     options::{HEAD_BUFFER_LEAST, Limits},
     upstream::{
+        Cause,
         connection::{ConnectError, Connection, Exchange},
         now_ms,
         pool::Pools,
@@ -350,8 +351,8 @@ impl Worker {
         }
     }
     /// An upstream did not do its part.
-    pub fn upstream_failed(&self, upstream: &UpstreamEntry) {
-        if upstream.health.failed(now_ms()) {
+    pub fn upstream_failed(&self, upstream: &UpstreamEntry, cause: Cause) {
+        if upstream.health.failed(now_ms(), cause) {
             upstream.metrics.up.set(0);
             tracing::warn!(upstream = %upstream.upstream.name, "an upstream gets no requests for a while: it failed too often");
         }

@@ -50,6 +50,14 @@ enum StreamEnd {
     Failed(ErrorCode),
 }
 
+/// In words for operators: why an answer that had begun came to no end.
+pub(crate) const fn broken_cause(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::UpstreamTimeout => "its answer stopped coming",
+        _ => "its answer broke off",
+    }
+}
+
 impl Inner {
     /// An answer that is not streamed, to its end.
     pub fn poll_whole(&mut self, context: &mut Context<'_>) -> Poll<Whole> {
@@ -197,7 +205,7 @@ impl Inner {
             }
             StreamEnd::Said => self.settle_quietly(Outcome::UpstreamFailed),
             StreamEnd::Failed(code) => {
-                self.upstream_failed();
+                self.upstream_failed(broken_cause(code));
                 self.log.failed(code);
                 self.settle_quietly(Outcome::UpstreamFailed);
                 out.push(ErrorBody::from(code).to_openai_event());
@@ -233,7 +241,7 @@ impl Inner {
                     }
                 }
                 Some(Err(_)) => {
-                    self.upstream_failed();
+                    self.upstream_failed(broken_cause(ErrorCode::UpstreamError));
                     self.settle_quietly(Outcome::UpstreamFailed);
                     self.stage = Stage::Over;
                     return Poll::Ready(Some(Err(BrokenOff)));

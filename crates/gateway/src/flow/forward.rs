@@ -20,7 +20,7 @@ use tollgate_wire::{Changes, ErrorCode, Peeked, StreamUsage, UsageShown, splice}
 
 use super::{Admitted, Context};
 use crate::{
-    attempt::{HeadError, Inner, Running, Whole},
+    attempt::{HeadError, Inner, Running, Whole, broken_cause},
     catalogue::{Serving, UpstreamEntry},
     reply::{self, Answer, Refusal, X_REQUEST_ID},
     upstream::{
@@ -106,7 +106,7 @@ async fn attempt(
                 return Err(code.into());
             }
             Err(HeadError::Timeout) => {
-                inner.upstream_failed();
+                inner.upstream_failed("no answer in time");
                 inner.settle_quietly(Outcome::UpstreamFailed);
                 return Err(ErrorCode::UpstreamTimeout.into());
             }
@@ -122,7 +122,7 @@ async fn attempt(
                 }
                 tracing::debug!(upstream = %upstream.upstream.name, %error, was_reused, "an upstream gave no answer");
                 if !was_reused {
-                    inner.upstream_failed();
+                    inner.upstream_failed(error.cause());
                 }
                 inner.settle_quietly(Outcome::UpstreamFailed);
                 return if was_reused && !fresh { Ok(Tried::Stale) } else { Err(ErrorCode::UpstreamError.into()) };
@@ -160,7 +160,7 @@ async fn connect(
     };
     Ok(result.map_err(|error| {
         tracing::warn!(upstream = %upstream.upstream.name, %error, "an upstream was not reached");
-        inner.upstream_failed();
+        inner.upstream_failed(error.cause());
         inner.settle_quietly(Outcome::UpstreamFailed);
         match error {
             ConnectError::Timeout => ErrorCode::UpstreamTimeout.into(),
@@ -203,12 +203,12 @@ fn judge(
             Ok(Tried::Answered(head, false))
         }
         503 => {
-            inner.upstream_failed();
+            inner.upstream_failed("status 503");
             Ok(Tried::NotWorkedOn(refused(inner, ErrorCode::NoHealthyUpstream)))
         }
         code => {
             if matches!(code, 502 | 504) {
-                inner.upstream_failed();
+                inner.upstream_failed(format!("status {code}"));
             } else {
                 upstream.health.unknown();
             }
@@ -231,7 +231,7 @@ pub(super) async fn meter(context: &Context, answered: Answered) -> Result<Respo
     match poll_fn(|context| inner.poll_whole(context)).await {
         Whole::Complete(body) if head.status.is_success() && is_nonsense(&head.headers, &body) => {
             tracing::warn!(status = head.status.as_u16(), "an upstream's answer is no JSON object");
-            inner.upstream_failed();
+            inner.upstream_failed("its answer is no JSON object");
             inner.settle_quietly(Outcome::UpstreamFailed);
             Err(ErrorCode::UpstreamError.into())
         }
@@ -253,7 +253,7 @@ pub(super) async fn meter(context: &Context, answered: Answered) -> Result<Respo
             Ok(passes(Answer::running(running, &context.client), false))
         }
         Whole::Failed(code) => {
-            inner.upstream_failed();
+            inner.upstream_failed(broken_cause(code));
             inner.settle_quietly(Outcome::UpstreamFailed);
             Err(code.into())
         }

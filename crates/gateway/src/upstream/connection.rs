@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::tls::Tls;
+use super::{Cause, tls::Tls};
 use crate::{catalogue::UpstreamEntry, options::Limits};
 
 /// The longest head of an answer, in bytes; also the size of the largest read.
@@ -55,6 +55,28 @@ pub(crate) enum ConnectError {
     Http(#[from] hyper::Error),
 }
 
+impl ConnectError {
+    /// In words for operators.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Timeout => "connecting took too long".into(),
+            Self::NoAddress => "its name has no address".into(),
+            Self::Name => "its name is none that a certificate can have".into(),
+            Self::Io(error) => io_cause(error),
+            Self::Tls(error) => format!("tls: {error}").into(),
+            Self::Http(_) => "it does not speak HTTP".into(),
+        }
+    }
+}
+
+fn io_cause(error: &io::Error) -> Cause {
+    // rustls's own errors come wrapped.
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return format!("tls: {error}").into();
+    }
+    error.kind().to_string().into()
+}
+
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExchangeError {
@@ -67,6 +89,17 @@ pub(crate) enum ExchangeError {
     /// The connection ended in the middle.
     #[error("the connection ended in the middle of the answer")]
     Ended,
+}
+
+impl ExchangeError {
+    /// In words for operators.
+    pub fn cause(&self) -> Cause {
+        Cause::Borrowed(match self {
+            Self::NotSent(_) => "it closed the connection before the request was sent",
+            Self::Broken(error) if error.is_parse() => "its answer is no HTTP",
+            Self::Broken(_) | Self::Ended => "it closed the connection before it answered",
+        })
+    }
 }
 
 /// A connection with nothing on it.
@@ -102,7 +135,9 @@ impl Connection {
 
     async fn open_slowly(upstream: &UpstreamEntry, tls: &Tls) -> Result<Self, ConnectError> {
         let base = &upstream.upstream.base_url;
-        let addresses = tokio::net::lookup_host((base.host(), base.port())).await?;
+        let addresses = tokio::net::lookup_host((base.host(), base.port())).await;
+        // Whatever the resolver's reason: its text differs from system to system.
+        let addresses = addresses.map_err(|_| ConnectError::NoAddress)?;
         let stream = connect_any(addresses).await?;
         stream.set_nodelay(true)?;
         let stream = if base.is_tls() {
