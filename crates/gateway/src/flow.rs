@@ -179,7 +179,7 @@ fn authorise(context: &Context, caller: Caller, received: Received, route: Route
     if !route.serves(model.model.kind) {
         return Err(ErrorBody::about_model(ErrorCode::WrongEndpointForModel, name).into());
     }
-    let ticket = Ticket::new(&grant, model.model.no, Rc::clone(&context.client));
+    let ticket = Ticket::new(&grant, model.model.no, received.peeked.stream(), Rc::clone(&context.client));
     let registration = worker.in_flight.register(ticket);
     Ok(Authorised { received, model, route, registration })
 }

@@ -31,8 +31,12 @@ pub(crate) struct Ticket {
     pub key: No<Key>,
     pub account: No<Account>,
     pub model: No<Model>,
+    /// A stream, which may go on for long: it ends also when the text that it came with does.
+    is_stream: bool,
     /// When key or plan end by the clock.
     ends_at: Cell<Timestamp>,
+    /// When the grace ends of the text that it came with, as known while that was still good.
+    grace: Cell<Option<Timestamp>>,
     cut: Cell<Option<ErrorCode>>,
     waker: RefCell<Option<Waker>>,
     /// The connection that its answer goes to.
@@ -40,14 +44,16 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub fn new(grant: &KeyGrant, model: No<Model>, client: Rc<ClientConnection>) -> Self {
+    pub fn new(grant: &KeyGrant, model: No<Model>, is_stream: bool, client: Rc<ClientConnection>) -> Self {
         Self {
             key_id: grant.id,
             presented: grant.presented,
             key: grant.entry.no,
             account: grant.entry.account,
             model,
-            ends_at: Cell::new(grant.ends_at),
+            is_stream,
+            ends_at: Cell::new(grant.ends_at(is_stream)),
+            grace: Cell::new(grant.grace),
             cut: Cell::new(None),
             waker: RefCell::new(None),
             client,
@@ -85,11 +91,15 @@ impl Ticket {
         if self.cut.get().is_some() {
             return false;
         }
-        let verdict = KeyGrant::of(keyring, self.key_id, &self.presented, now)
+        // A plain answer that was let in under the old text of a rotated key is given out though its grace ends meanwhile:
+        // the key lives. A rotation that comes later, or gives no grace, has another end than the one that is known here.
+        let grace = self.grace.get().filter(|_| !self.is_stream);
+        let verdict = KeyGrant::under(keyring, self.key_id, &self.presented, grace, now)
             .and_then(|grant| permit(keyring, &grant, self.model).map(|()| grant));
         match verdict {
             Ok(grant) => {
-                self.ends_at.set(grant.ends_at);
+                self.ends_at.set(grant.ends_at(self.is_stream));
+                self.grace.set(grant.grace);
                 false
             }
             Err(code) => {
@@ -114,13 +124,29 @@ pub(crate) struct KeyGrant {
     pub id: PublicId,
     pub presented: KeyHash,
     pub entry: KeyEntry,
-    pub ends_at: Timestamp,
+    /// When the grace ends of the text presented, where that is from before a rotation.
+    grace: Option<Timestamp>,
+    /// When key or plan end by the clock.
+    ends_at: Timestamp,
 }
 
 impl KeyGrant {
     /// Asks the keyring, at the authority's time `now`.
     pub fn of(keyring: &Keyring, id: PublicId, presented: &KeyHash, now: Timestamp) -> Result<Self, ErrorCode> {
-        let entry = keyring.key(id).filter(|entry| entry.fits(presented, now)).ok_or(ErrorCode::InvalidApiKey)?;
+        Self::under(keyring, id, presented, None, now)
+    }
+    /// The same for a request that runs, under a text from before a rotation whose grace was known to end at `grace`: that
+    /// end alone does not matter any more.
+    fn under(
+        keyring: &Keyring,
+        id: PublicId,
+        presented: &KeyHash,
+        grace: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Self, ErrorCode> {
+        let fits =
+            |entry: &KeyEntry| entry.fits(presented, now) || (grace.is_some() && entry.grace(presented) == grace);
+        let entry = keyring.key(id).filter(fits).ok_or(ErrorCode::InvalidApiKey)?;
         match entry.status(now) {
             KeyStatus::Active => {}
             KeyStatus::Disabled => return Err(ErrorCode::ApiKeyDisabled),
@@ -134,8 +160,13 @@ impl KeyGrant {
             Standing::PlanRequired => return Err(ErrorCode::PlanRequired),
             Standing::Suspended => return Err(ErrorCode::AccountSuspended),
         }
-        let ends_at = entry.ends_at(presented).min(plan_ends_at(&account));
-        Ok(Self { id, presented: *presented, entry, ends_at })
+        let (grace, ends_at) = (entry.grace(presented), entry.expires_at().min(plan_ends_at(&account)));
+        Ok(Self { id, presented: *presented, entry, grace, ends_at })
+    }
+    /// Until when a request may run at most.
+    fn ends_at(&self, is_stream: bool) -> Timestamp {
+        let grace = self.grace.filter(|_| is_stream);
+        grace.map_or(self.ends_at, |grace| self.ends_at.min(grace))
     }
 }
 
@@ -337,7 +368,7 @@ mod tests {
         let keyring = keyring();
         let registry = Rc::new(InFlight::new(Gauge::default()));
         let grant = KeyGrant::of(&keyring, id(), &hash(), at(1)).unwrap();
-        let running = registry.register(Ticket::new(&grant, No::new(1), ClientConnection::for_tests()));
+        let running = registry.register(Ticket::new(&grant, No::new(1), false, ClientConnection::for_tests()));
         let change = |seq, kind| Change { seq: Seq(seq), kind };
         let changes = [change(1, ChangeKind::Key(No::new(1))), change(2, ChangeKind::Key(No::new(9)))];
         assert_eq!(registry.recheck(&keyring, Some(&changes), at(1)), [0, 0], "nothing that matters has changed");
@@ -349,5 +380,53 @@ mod tests {
         assert!(!registry.is_empty());
         drop(running);
         assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn a_plain_answer_outlives_the_grace_of_its_text_and_nothing_else() {
+        let grace = |until| Some((hash(), at(until)));
+        let new = KeyHash::from_bytes([9; 32]);
+        let rotated = |previous| KeyAuth { hash: new, previous, ..key() };
+        for (what, changes, cut) in [
+            ("the grace ends", vec![rotated(grace(20))], [None, Some(ErrorCode::ApiKeyRevoked)]),
+            (
+                "an edit after the grace",
+                vec![rotated(grace(20)), KeyAuth { expires_at: Some(at(900)), ..rotated(grace(20)) }],
+                [None, Some(ErrorCode::ApiKeyRevoked)],
+            ),
+            ("a rotation without grace", vec![rotated(grace(10))], [Some(ErrorCode::ApiKeyRevoked); 2]),
+            (
+                "another rotation",
+                vec![
+                    rotated(grace(20)),
+                    KeyAuth { hash: KeyHash::from_bytes([5; 32]), previous: Some((new, at(90))), ..key() },
+                ],
+                [Some(ErrorCode::ApiKeyRevoked); 2],
+            ),
+            (
+                "a revoke after the grace",
+                vec![rotated(grace(20)), KeyAuth { state: KeyState::Revoked { at: at(21) }, ..rotated(grace(20)) }],
+                [Some(ErrorCode::ApiKeyRevoked); 2],
+            ),
+        ] {
+            for (is_stream, cut) in [false, true].into_iter().zip(cut) {
+                let keyring = keyring();
+                let registry = Rc::new(InFlight::new(Gauge::default()));
+                let grant = KeyGrant::of(&keyring, id(), &hash(), at(1)).unwrap();
+                let ticket = Ticket::new(&grant, No::new(1), is_stream, ClientConnection::for_tests());
+                let running = registry.register(ticket);
+                // The first change is heard of at 10, the others behind the end of the grace.
+                for (change, now) in changes.iter().zip([10, 30]) {
+                    keyring.key_put(change.clone());
+                    registry.recheck(&keyring, None, at(now));
+                }
+                let ends_at = running.ticket().ends_at();
+                if at(30) >= ends_at {
+                    running.ticket().recheck(&keyring, at(30));
+                }
+                assert_eq!(running.ticket().cut(), cut, "{what}, a stream: {is_stream}");
+                assert_eq!(KeyGrant::of(&keyring, id(), &hash(), at(30)).err(), Some(ErrorCode::InvalidApiKey));
+            }
+        }
     }
 }

@@ -56,12 +56,14 @@ impl KeyEntry {
     pub fn permits(&self, model: No<Model>) -> bool {
         self.models.as_ref().is_none_or(|models| models.binary_search(&model).is_ok())
     }
-    /// Until when a request that presented this hash may run at most.
-    pub fn ends_at(&self, presented: &KeyHash) -> Timestamp {
-        match &self.previous {
-            Some(previous) if self.hash != *presented => self.expires_at.min(previous.1),
-            _ => self.expires_at,
-        }
+    /// When it ends by the clock.
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+    /// When the grace ends of a presented hash that is the one from before the last rotation.
+    pub fn grace(&self, presented: &KeyHash) -> Option<Timestamp> {
+        let previous = self.previous.as_ref().filter(|previous| previous.0 == *presented);
+        previous.filter(|_| self.hash != *presented).map(|previous| previous.1)
     }
 }
 
@@ -260,7 +262,7 @@ mod tests {
         let entry = keyring.key(key(1, None).public_id).unwrap();
         assert!(entry.fits(&new, at(1_000)) && entry.fits(&old, at(99)));
         assert!(!entry.fits(&old, at(100)));
-        assert_eq!((entry.ends_at(&old), entry.ends_at(&new)), (at(100), Timestamp::MAX));
+        assert_eq!((entry.grace(&old), entry.grace(&new)), (Some(at(100)), None));
     }
 
     #[test]
