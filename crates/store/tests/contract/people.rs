@@ -65,7 +65,7 @@ async fn invite(
 /// A second account, and two users who belong to none.
 async fn scene(fixture: &Fixture) -> (Id<Account>, Id<User>, Id<User>) {
     fixture.store.seed().await.unwrap();
-    let acme = NewAccount { handle: named("acme"), name: named("Acme") };
+    let acme = NewAccount { handle: named("acme"), name: named("Acme"), plan: None };
     let acme = value(fixture.store.account_create(&system(), acme).await).id;
     (acme, make_user(fixture, "A", &[]).await.id, make_user(fixture, "B", &[]).await.id)
 }
