@@ -14,6 +14,7 @@
 //! | [`authorization`] | every endpoint as everybody |
 //! | [`lifecycle`] | plans, users, models and settings that change at run time |
 //! | [`fleet`] | several nodes on one store |
+//! | [`https`] | upstreams over TLS, verified |
 //! | [`outage`] | a store that is gone, a node that stops |
 //! | [`load`] | crashes and revocations under load |
 //! | [`command_line`] | the CLI |
@@ -33,6 +34,7 @@ mod demo;
 mod errors;
 mod fleet;
 mod harness;
+mod https;
 mod lifecycle;
 mod load;
 mod main_job;

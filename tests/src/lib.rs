@@ -12,6 +12,7 @@
 //! | [`http`] | requests, streams and raw bytes over HTTP |
 //! | [`upstream`] | the fake upstream and its ledger |
 //! | [`proxy`] | a TCP proxy that can be cut, between a node and its store |
+//! | [`tls`] | TLS in front of the fake upstream, with an authority of our own |
 //! | [`cli`] | the command line |
 //! | [`browser`] | Chromium, driven by the scripts in `tests/browser` |
 #![allow(
@@ -26,6 +27,7 @@ pub mod house;
 pub mod http;
 pub mod node;
 pub mod proxy;
+pub mod tls;
 pub mod upstream;
 
 use std::time::{Duration, Instant};

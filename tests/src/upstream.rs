@@ -413,6 +413,11 @@ impl FakeUpstream {
         });
         Self { address, shared }
     }
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
     /// Its base URL.
     #[must_use]
     pub fn base_url(&self) -> String {
