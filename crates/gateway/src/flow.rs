@@ -128,8 +128,17 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
     // is for the hash of the whole text to say; tokens and links have peppers of their own.
     context.log.key.set(Some(presented.hint()));
     let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
-    let (id, presented) = (presented.id(), node.pepper.hash(&presented));
-    let grant = KeyGrant::of(&node.keyring, id, &presented, now)?;
+    let (id, hash) = (presented.id(), node.pepper.hash(&presented));
+    let (id, presented, grant) = match KeyGrant::of(&node.keyring, id, &hash, now) {
+        Ok(grant) => (id, hash, grant),
+        // A pass is of key form, and no key.
+        Err(code) => {
+            let key = node.passes.redeem(&presented, &hash, &node.world).ok_or(code)?;
+            context.log.key.set(Some(key));
+            let (grant, presented) = KeyGrant::of_pass(&node.keyring, key.id, now)?;
+            (key.id, presented, grant)
+        }
+    };
     context.log.account.set(Some(grant.entry.account));
     Ok(Caller { id, presented, grant })
 }
@@ -138,6 +147,8 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
 struct Received {
     peeked: Peeked,
     budget: Budget,
+    /// It had not come with the head: others ran meanwhile.
+    waited: bool,
 }
 
 /// Bounds size and time, and finds what decides.
@@ -152,9 +163,9 @@ async fn receive(context: &Context, headers: &HeaderMap, body: Incoming) -> Resu
         return Err(Refusal::from(body).closing());
     }
     let mut budget = Budget::new(node);
-    let body = body_read(body, &node.options.limits, &mut budget, &context.client).await?;
+    let (body, waited) = body_read(body, &node.options.limits, &mut budget, &context.client).await?;
     let peeked = peek(body).map_err(ErrorBody::from)?;
-    Ok(Received { peeked, budget })
+    Ok(Received { peeked, budget, waited })
 }
 
 /// A request that may be served, registered so that a change reaches it.
@@ -165,14 +176,19 @@ struct Authorised {
     registration: Registration,
 }
 
-/// Asks again, now that the body is here: key live, account in order, model known and permitted, route fitting. The
-/// answer and the registration are one step: no await, no gap for a change to fall into.
+/// Asks again, where the body had to be waited for: key live, account in order; then model known and permitted, route
+/// fitting. The answer of the keyring and the registration are one step: nothing was awaited in between, so a change
+/// finds either no admission or a registration.
 fn authorise(context: &Context, caller: Caller, received: Received, route: Route) -> Result<Authorised, Refusal> {
     let worker = &context.worker;
     let node = &worker.node;
     let name = received.peeked.model();
-    let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
-    let grant = KeyGrant::of(&node.keyring, caller.id, &caller.presented, now)?;
+    let grant = if received.waited {
+        let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
+        KeyGrant::of(&node.keyring, caller.id, &caller.presented, now)?
+    } else {
+        caller.grant
+    };
     let model = node.keyring.catalogue().model(name).cloned();
     let model = model.ok_or_else(|| ErrorBody::about_model(ErrorCode::ModelNotFound, name))?;
     permit(&node.keyring, &grant, model.model.no).map_err(|code| ErrorBody::about_model(code, name))?;
@@ -199,7 +215,7 @@ fn admit(context: &Context, authorised: Authorised) -> Result<Admitted, Refusal>
     if matches!(node.journal.health(), Health::Full | Health::Broken) {
         return Err(ErrorCode::Unavailable.into());
     }
-    let Authorised { received: Received { peeked, budget }, model, route, registration } = authorised;
+    let Authorised { received: Received { peeked, budget, .. }, model, route, registration } = authorised;
     let job = Job {
         request: context.request,
         route,

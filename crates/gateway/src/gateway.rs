@@ -15,7 +15,11 @@ use tokio::{
     runtime::{Builder, Handle, LocalOptions},
     sync::{oneshot, watch},
 };
-use tollgate_core::{Timestamp, World, seal::MasterKey};
+use tollgate_core::{
+    Timestamp, World,
+    seal::MasterKey,
+    secret::{KeyHint, PlainKey},
+};
 use tollgate_store::{Store, StoreError, changes::Lease};
 
 use crate::{
@@ -27,6 +31,7 @@ use crate::{
     management::Bridge,
     metrics::Metrics,
     node::Node,
+    pass::Passes,
     sink::StoreSink,
     upstream::{self, tls::Tls},
     worker::{self, Message, WorkerHandle},
@@ -160,6 +165,7 @@ impl Gateway {
             keyring: Keyring::new(),
             gate: LeaseGate::default(),
             pepper: master_key.key_pepper(),
+            passes: Passes::default(),
             master_key,
             world,
             store: store.clone(),
@@ -185,6 +191,13 @@ impl Gateway {
         Ok(Self { node, local, workers, control, shipper, journal })
     }
 
+    /// A pass for one request with a key, sent to this gateway within seconds as `Authorization: Bearer PASS`. It is that
+    /// key's request in every way: whoever asks for one must have made sure that the person may use the key. `None` while
+    /// too many wait.
+    #[must_use]
+    pub fn pass(&self, key: KeyHint) -> Option<PlainKey> {
+        self.node.passes.issue(key, &self.node.pepper, &self.node.world)
+    }
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {

@@ -135,6 +135,12 @@ impl KeyGrant {
     pub fn of(keyring: &Keyring, id: PublicId, presented: &KeyHash, now: Timestamp) -> Result<Self, ErrorCode> {
         Self::under(keyring, id, presented, None, now)
     }
+    /// The same for whoever shows a pass: it stands for the text of today of the key, which is returned too.
+    pub fn of_pass(keyring: &Keyring, id: PublicId, now: Timestamp) -> Result<(Self, KeyHash), ErrorCode> {
+        let entry = keyring.key(id).ok_or(ErrorCode::InvalidApiKey)?;
+        let presented = entry.hash();
+        Ok((Self::of_entry(keyring, id, entry, &presented, now)?, presented))
+    }
     /// The same for a request that runs, under a text from before a rotation whose grace was known to end at `grace`: that
     /// end alone does not matter any more.
     fn under(
@@ -147,6 +153,15 @@ impl KeyGrant {
         let fits =
             |entry: &KeyEntry| entry.fits(presented, now) || (grace.is_some() && entry.grace(presented) == grace);
         let entry = keyring.key(id).filter(fits).ok_or(ErrorCode::InvalidApiKey)?;
+        Self::of_entry(keyring, id, entry, presented, now)
+    }
+    fn of_entry(
+        keyring: &Keyring,
+        id: PublicId,
+        entry: KeyEntry,
+        presented: &KeyHash,
+        now: Timestamp,
+    ) -> Result<Self, ErrorCode> {
         match entry.status(now) {
             KeyStatus::Active => {}
             KeyStatus::Disabled => return Err(ErrorCode::ApiKeyDisabled),

@@ -45,6 +45,10 @@ impl KeyEntry {
         let previous = self.previous.as_ref().is_some_and(|previous| (previous.0 == *presented) & (now < previous.1));
         current | previous
     }
+    /// The hash of its text of today.
+    pub fn hash(&self) -> KeyHash {
+        self.hash
+    }
     /// Its life at `now`.
     pub fn status(&self, now: Timestamp) -> KeyStatus {
         match self.status {

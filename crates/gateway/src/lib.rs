@@ -9,6 +9,7 @@
 //! | `options` | every limit |
 //! | `flow` | a request, from its first byte to its last |
 //! | `attempt` | one request to one upstream: counted, settled exactly once, whatever happens |
+//! | `pass` | one request with a key whose text nobody has, for the console |
 //! | `in_flight` | running requests, to be ended when their key is |
 //! | `keyring`, `catalogue` | who may do what, in memory |
 //! | `follower`, `lease` | keep the keyring current, and the node closed while it is not |
@@ -38,6 +39,7 @@ mod management;
 mod metrics;
 mod node;
 mod options;
+mod pass;
 mod receive;
 mod reply;
 mod route;

@@ -20,6 +20,7 @@ use crate::{
     lease::LeaseGate,
     management::Bridge,
     metrics::Metrics,
+    pass::Passes,
     upstream::tls::Tls,
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Node {
     pub keyring: Keyring,
     pub gate: LeaseGate,
     pub pepper: Pepper,
+    /// For requests that the console makes for people.
+    pub passes: Passes,
     pub master_key: MasterKey,
     pub world: World,
     pub store: Store,
