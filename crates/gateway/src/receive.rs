@@ -15,20 +15,21 @@ use tollgate_wire::{ErrorBody, ErrorCode};
 
 use crate::{client::ClientConnection, node::Budget, options::Limits, reply::Refusal};
 
-/// The whole body, or why not. What it holds is taken from `budget`.
+/// The whole body and whether it had to be waited for, or why not. What it holds is taken from `budget`.
 pub(crate) async fn body_read(
     body: Incoming,
     limits: &Limits,
     budget: &mut Budget,
     client: &Rc<ClientConnection>,
-) -> Result<Bytes, Refusal> {
+) -> Result<(Bytes, bool), Refusal> {
     if body.size_hint().lower() > limits.body_bytes as u64 {
         return Err(too_large(limits));
     }
     let now = Instant::now();
-    let mut reading =
-        Reading { body, client, began: now, window_began: now, window: 0, first: Bytes::new(), all: BytesMut::new() };
-    poll_fn(|context| reading.poll(limits, budget, context)).await
+    let (first, all) = (Bytes::new(), BytesMut::new());
+    let mut reading = Reading { body, client, began: now, window_began: now, window: 0, first, all, has_waited: false };
+    let whole = poll_fn(|context| reading.poll(limits, budget, context)).await?;
+    Ok((whole, reading.has_waited))
 }
 
 struct Reading<'a> {
@@ -40,6 +41,7 @@ struct Reading<'a> {
     window: usize,
     first: Bytes,
     all: BytesMut,
+    has_waited: bool,
 }
 
 impl Reading<'_> {
@@ -75,7 +77,10 @@ impl Reading<'_> {
                     );
                     return Poll::Ready(Err(Refusal::from(body).closing()));
                 }
-                Poll::Pending => return self.wait(limits, context),
+                Poll::Pending => {
+                    self.has_waited = true;
+                    return self.wait(limits, context);
+                }
             }
         }
     }

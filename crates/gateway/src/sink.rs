@@ -23,6 +23,12 @@ pub(crate) struct StoreSink(pub Store);
 impl UsageSink for StoreSink {
     type Error = SinkError;
 
+    fn batch_most(&self) -> usize {
+        self.0.usage_batch_most()
+    }
+    async fn make_last(&self) -> Result<(), SinkError> {
+        Ok(self.0.usage_make_last().await?)
+    }
     async fn watermark(&self, lane: Id<Journal>) -> Result<u64, SinkError> {
         Ok(self.0.journal_watermark(lane).await?)
     }

@@ -27,33 +27,46 @@ pub(crate) struct Insert {
     pub(crate) tail: &'static str,
 }
 
+/// A statement that is ready: its text and its parameters.
+pub(crate) struct Statement {
+    sql: String,
+    values: Vec<Value>,
+}
+
 /// Inserts all rows.
 pub(crate) async fn execute(tx: &mut Tx, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<u64> {
+    let values = rows.into_iter().flatten().collect();
+    run(tx, statements(tx.engine(), insert, values)).await
+}
+
+/// Runs statements that were made before; how many rows they changed.
+pub(crate) async fn run(tx: &mut Tx, statements: Vec<Statement>) -> Result<u64> {
     let mut changed = 0;
-    for (sql, values) in statements(tx.engine(), insert, rows) {
+    for Statement { sql, values } in statements {
         changed += tx.execute(AssertSqlSafe(sql), values).await?;
     }
     Ok(changed)
 }
 
 /// Inserts all rows and collects what the statement returns.
-pub(crate) async fn returning(tx: &mut Tx, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<Vec<Row>> {
+pub(crate) async fn returning(tx: &mut Tx, insert: &Insert, values: Vec<Value>) -> Result<Vec<Row>> {
     let mut returned = Vec::new();
-    for (sql, values) in statements(tx.engine(), insert, rows) {
+    for Statement { sql, values } in statements(tx.engine(), insert, values) {
         returned.append(&mut tx.rows(AssertSqlSafe(sql), values).await?);
     }
     Ok(returned)
 }
 
-/// Cuts the rows into statements of a power of two rows each.
-fn statements(engine: StoreEngine, insert: &Insert, rows: Vec<Vec<Value>>) -> Vec<(String, Vec<Value>)> {
-    let most = largest_power_of_two(MOST_PARAMETERS / insert.columns.max(1));
+/// The statements that insert rows, whose values come one row after the other: each of a power of two rows.
+pub(crate) fn statements(engine: StoreEngine, insert: &Insert, values: Vec<Value>) -> Vec<Statement> {
+    let columns = insert.columns.max(1);
+    let most = largest_power_of_two(MOST_PARAMETERS / columns);
     let mut statements = Vec::new();
-    let mut rows = rows.into_iter();
-    while rows.len() > 0 {
-        let size = most.min(largest_power_of_two(rows.len()));
-        let values = rows.by_ref().take(size).flatten().collect();
-        statements.push((text(engine, insert, size), values));
+    let mut values = values.into_iter();
+    while values.len() >= columns {
+        let size = most.min(largest_power_of_two(values.len() / columns));
+        let values = values.by_ref().take(size * columns).collect();
+        statements.push(Statement { sql: text(engine, insert, size), values });
     }
     statements
 }
@@ -63,20 +76,20 @@ fn largest_power_of_two(most: usize) -> usize {
 }
 
 fn text(engine: StoreEngine, insert: &Insert, rows: usize) -> String {
-    let mut sql = String::with_capacity(insert.head.len() + insert.tail.len() + rows * insert.columns * 6);
+    let mut sql = String::with_capacity(insert.head.len() + insert.tail.len() + rows * (insert.columns * 6 + 4));
     sql.push_str(insert.head);
-    let mut number = 1;
+    // All rows of SQLite's are alike.
+    let plain = format!("({})", vec!["?"; insert.columns].join(", "));
     for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..insert.columns {
-            // Writing to a String cannot fail.
-            let _ = match engine {
-                StoreEngine::Sqlite => write!(sql, "{}?", if column == 0 { "" } else { ", " }),
-                StoreEngine::Postgres => write!(sql, "{}${number}", if column == 0 { "" } else { ", " }),
-            };
-            number += 1;
+        sql.push_str(if row == 0 { "" } else { ", " });
+        match engine {
+            StoreEngine::Sqlite => sql.push_str(&plain),
+            StoreEngine::Postgres => {
+                sql.push('(');
+                numbers(&mut sql, row * insert.columns + 1, insert.columns);
+                sql.push(')');
+            }
         }
-        sql.push(')');
     }
     sql.push_str(insert.tail);
     sql
@@ -85,10 +98,15 @@ fn text(engine: StoreEngine, insert: &Insert, rows: usize) -> String {
 /// `$first, $first+1, …`: the inside of an `IN (…)`.
 pub(crate) fn placeholders(first: usize, count: usize) -> String {
     let mut text = String::with_capacity(count * 5);
+    numbers(&mut text, first, count);
+    text
+}
+
+fn numbers(text: &mut String, first: usize, count: usize) {
     for number in first..first + count {
+        // Writing to a String cannot fail.
         let _ = write!(text, "{}${number}", if number == first { "" } else { ", " });
     }
-    text
 }
 
 #[cfg(test)]
@@ -98,9 +116,9 @@ mod tests {
     #[test]
     fn rows_are_cut_into_powers_of_two() {
         let insert = Insert { head: "INSERT INTO t VALUES ", columns: 2, tail: " RETURNING a" };
-        let rows = |count: usize| (0..count).map(|_| vec![Value::from(1i64), Value::from(2i64)]).collect::<Vec<_>>();
-        let sizes = |count| -> Vec<_> {
-            statements(StoreEngine::Sqlite, &insert, rows(count)).iter().map(|(_, v)| v.len() / 2).collect()
+        let values = |rows: usize| vec![Value::from(1i64); rows * 2];
+        let sizes = |rows| -> Vec<_> {
+            statements(StoreEngine::Sqlite, &insert, values(rows)).iter().map(|one| one.values.len() / 2).collect()
         };
         assert_eq!(sizes(0), Vec::<usize>::new());
         assert_eq!(sizes(11), [8, 2, 1]);

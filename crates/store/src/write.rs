@@ -61,8 +61,7 @@ impl Subject {
 impl Store {
     /// Begins a write.
     pub(crate) async fn write(&self, actor: &Actor) -> Result<Write<'_>> {
-        let mut tx = self.pools().begin().await?;
-        let head = tx.lock_head().await?;
+        let (tx, head) = self.pools().begin_at_head().await?;
         Ok(Write { store: self, actor: actor.clone(), now: self.world().now(), head, changes: Vec::new(), tx })
     }
 }

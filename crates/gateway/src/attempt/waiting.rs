@@ -4,7 +4,7 @@
 //! wakes the task too.
 
 use std::{
-    sync::Arc,
+    rc::Rc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -42,7 +42,8 @@ impl From<Waited> for HeadError {
 impl Inner {
     /// Waits until a byte may be given out: at once, unless the lease is in doubt; an error if the request was ended.
     pub fn poll_may_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ErrorCode>> {
-        let node = Arc::clone(&self.worker.node);
+        let worker = Rc::clone(&self.worker);
+        let node = &worker.node;
         let Some(ticket) = self.ticket() else { return Poll::Ready(Ok(())) };
         if let Some(code) = ticket.cut() {
             return Poll::Ready(Err(code));
@@ -96,7 +97,8 @@ impl Inner {
 
     /// Waits for the upstream, the end of the request or of its key's time: whichever comes first.
     pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Poll<Waited> {
-        let node = Arc::clone(&self.worker.node);
+        let worker = Rc::clone(&self.worker);
+        let node = &worker.node;
         let (limits, now) = (&node.options.limits, Instant::now());
         let Some(attempt) = &self.attempt else { return Poll::Ready(Waited::TooLong) };
         let limit = if attempt.first_byte.is_none() {
@@ -150,7 +152,7 @@ impl Inner {
         if let Some(Ok(_)) = &chunk {
             attempt.heard_at = Instant::now();
             if attempt.first_byte.is_none() {
-                let time = attempt.began.elapsed();
+                let time = attempt.heard_at.saturating_duration_since(attempt.began);
                 attempt.first_byte = Some(time);
                 self.log.first_byte.set(Some(time));
                 self.job.model.metrics.first_byte(time);

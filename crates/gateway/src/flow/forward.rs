@@ -33,6 +33,9 @@ use crate::{
 /// A client's headers that an upstream gets, beside what we set ourselves.
 const PASSED: [HeaderName; 2] = [ACCEPT, HeaderName::from_static("openai-beta")];
 
+/// Header fields of a request to an upstream, at most.
+const UPSTREAM_FIELDS: usize = 10;
+
 /// The head of an answer has come, and it is to be the client's answer.
 pub(super) struct Answered {
     running: Running,
@@ -298,6 +301,8 @@ fn upstream_request(
     *request.method_mut() = Method::POST;
     *request.uri_mut() = serving.upstream.target(route).clone();
     let headers = request.headers_mut();
+    // Room for all, those of hyper too: growing would sort them in anew.
+    headers.reserve(UPSTREAM_FIELDS);
     headers.insert(HOST, serving.upstream.host.clone());
     if let Some((name, value)) = &serving.upstream.credential {
         headers.insert(name.clone(), value.clone());

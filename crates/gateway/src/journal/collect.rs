@@ -132,13 +132,18 @@ impl Collector {
         open.chain(self.batch.settlements.iter().map(|settlement| settlement.started_at)).min()
     }
 
-    /// Deletes the segments before the one being read, if all in them is shipped; what is still open
-    /// of them goes into a carry file. Returns the difference in bytes.
-    pub fn replace_read_segments(&mut self, sync: SyncFile) -> io::Result<i64> {
+    /// Whether there are segments before the one being read, and all in them is shipped.
+    pub fn has_read_segments(&self) -> bool {
         let through = self.reader.segment().saturating_sub(1);
-        if self.sealed || !self.batch.is_empty() || through <= self.replaced_through || self.left_open.is_some() {
+        !self.sealed && self.batch.is_empty() && through > self.replaced_through && self.left_open.is_none()
+    }
+
+    /// Deletes those segments; what is still open of them goes into a carry file. Returns the difference in bytes.
+    pub fn replace_read_segments(&mut self, sync: SyncFile) -> io::Result<i64> {
+        if !self.has_read_segments() {
             return Ok(0);
         }
+        let through = self.reader.segment().saturating_sub(1);
         let carry = self.carry(through);
         let difference = self.dir.replace(through, &carry, sync)?;
         self.replaced_through = through;

@@ -28,7 +28,7 @@ use super::{
 
 /// A settlement waits this long at most before it is shipped, while the store answers.
 pub const SHIP_INTERVAL: Duration = Duration::from_millis(500);
-/// Settlements in one transaction.
+/// Settlements in one transaction, where the store says nothing else.
 pub const BATCH_MOST: usize = 500;
 /// Batches of one lane before another has its turn.
 const BATCHES_PER_TURN: usize = 20;
@@ -45,6 +45,17 @@ const CLOCK_SLACK: Duration = Duration::from_secs(1);
 pub trait UsageSink: Send + Sync {
     /// Why it did not work; shown in the log.
     type Error: Display + Send;
+
+    /// How many settlements the next batch is to have; asked once for each.
+    fn batch_most(&self) -> usize {
+        BATCH_MOST
+    }
+
+    /// When this has returned, no power cut takes back what was shipped before. Until then one may, watermark and all:
+    /// then it is shipped again, so nothing of it is deleted here before.
+    fn make_last(&self) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// The watermark of a lane; 0 for a lane never heard of.
     fn watermark(&self, lane: Id<LaneId>) -> impl Future<Output = Result<u64, Self::Error>> + Send;
@@ -231,7 +242,7 @@ impl ShippedLane {
     async fn turn<S: UsageSink>(&mut self, sink: &S, shared: &Shared) -> Result<bool, ShipError> {
         for _ in 0..BATCHES_PER_TURN {
             if !self.batch_ship(sink, shared).await? {
-                self.tidy(shared)?;
+                self.tidy(sink, shared).await?;
                 return Ok(false);
             }
         }
@@ -250,7 +261,7 @@ impl ShippedLane {
             self.collector = Some(Collector::open(self.dir.clone(), watermark)?);
         }
         let Some(collector) = &mut self.collector else { return Ok(false) };
-        collector.collect(extent, BATCH_MOST)?;
+        collector.collect(extent, sink.batch_most().max(1))?;
         let Batch { after, up_to, settlements, gaps } = collector.batch();
         if settlements.is_empty() && gaps.is_empty() {
             return Ok(!collector.reached_end());
@@ -280,13 +291,16 @@ impl ShippedLane {
     }
 
     /// When nothing is left to ship for now: notes the time, and deletes what nobody needs.
-    fn tidy(&mut self, shared: &Shared) -> Result<(), ShipError> {
+    async fn tidy<S: UsageSink>(&mut self, sink: &S, shared: &Shared) -> Result<(), ShipError> {
         let Some(collector) = &mut self.collector else { return Ok(()) };
         if let Some((at, written)) = self.sample
             && collector.shipped_to() >= written
         {
             self.caught_up = at;
             self.sample = None;
+        }
+        if collector.finished() || collector.has_read_segments() {
+            answer(sink.make_last()).await?;
         }
         if collector.finished() {
             let bytes = self.dir.remove(shared.sync_file)?;

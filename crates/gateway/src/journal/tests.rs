@@ -40,6 +40,8 @@ struct Store {
     rows: Mutex<Vec<Settlement>>,
     gaps: Mutex<Vec<Gap>>,
     down: AtomicBool,
+    /// What was shipped may be lost to a power cut.
+    cannot_make_last: AtomicBool,
     hangs_after_commit: AtomicBool,
 }
 impl Store {
@@ -49,6 +51,9 @@ impl Store {
 }
 impl UsageSink for &Store {
     type Error = &'static str;
+    async fn make_last(&self) -> Result<(), &'static str> {
+        if self.cannot_make_last.load(Ordering::SeqCst) { Err("not on disk") } else { Ok(()) }
+    }
     async fn watermark(&self, lane: Id<LaneId>) -> Result<u64, &'static str> {
         if self.down.load(Ordering::SeqCst) {
             return Err("down");
