@@ -4,8 +4,8 @@
 
 use crate::{Page, PageRequest, Result, StoreError};
 
-/// The longest sort key: a model's name.
-const LONGEST: usize = 128;
+/// The longest sort key, in bytes: 64 characters of a key's name and its number.
+const LONGEST: usize = 280;
 const NO_CURSOR: StoreError = StoreError::State("this cursor is not one of this list");
 
 impl PageRequest {
@@ -31,9 +31,14 @@ impl PageRequest {
     pub(crate) fn page<T>(&self, list: char, mut rows: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
         let more = rows.len() > self.size();
         rows.truncate(self.size());
-        let next_cursor = rows.last().filter(|_| more).map(|last| format!("{list}{}", hex_of(&key(last))));
+        let next_cursor = rows.last().filter(|_| more).map(|last| cursor_of(list, &key(last)));
         Page { data: rows, next_cursor }
     }
+}
+
+/// The cursor of what stands at this sort key.
+pub(crate) fn cursor_of(list: char, key: &str) -> String {
+    format!("{list}{}", hex_of(key))
 }
 
 /// A pattern for `LIKE … ESCAPE '!'` that finds `text` anywhere, its own wildcards meaning themselves.
@@ -89,7 +94,7 @@ mod tests {
         assert_eq!(next.after_number('k').unwrap(), Some(8));
         assert!(next.after_number('u').is_err());
         assert_eq!(next.page('k', vec![7i64], i64::to_string).next_cursor, None);
-        for wrong in ["", "k0", "kzz", "k00", "k\u{e9}", &format!("k{}", "30".repeat(200)), "kff"] {
+        for wrong in ["", "k0", "kzz", "k00", "k\u{e9}", &format!("k{}", "30".repeat(300)), "kff"] {
             let page = PageRequest { cursor: Some(wrong.into()), limit: 0 };
             assert!(matches!(page.after('k'), Err(StoreError::State(_))), "{wrong}");
         }

@@ -3,29 +3,32 @@
 //! Nothing here reads or writes usage but `last_used_at`, which comes from the usage tables. The models of a permission
 //! are kept by row number, so a model made later under a withdrawn one's name is not permitted to old keys.
 
+mod addresses;
+mod list;
 pub(crate) mod row;
 
 use serde_json::{Value as Json, json};
 use sqlx::AssertSqlSafe;
 use tollgate_core::{
-    Account, Actor, ChangeKind, Id, Key, KeyStatus, Model, No, Permission, Timestamp, User,
+    Account, Actor, ChangeKind, Id, Key, Model, No, Permission, Timestamp, User,
     account::{AccountAuth, Standing},
     key::{KeyBlock, KeyState},
     name::{Label, ModelName},
     secret::{KeyHash, Prefix, PublicId},
 };
 
-use self::row::{COLUMNS, CREATOR_IS_OUT, FROM, key_of};
+pub use self::addresses::MOST_ADDRESSES;
+pub use self::list::{KeyFilter, KeyOrder, KeySort};
+use self::{
+    list::sort_name,
+    row::{COLUMNS, FROM, key_of},
+};
 use crate::{
-    Committed, Page, PageRequest, Result, Store, StoreError, accounts,
+    Committed, Result, Store, StoreError, accounts,
     bulk::{self, Insert},
-    cursor::like_pattern,
-    value::{Value, storable, values},
+    value::{storable, values},
     write::{Difference, Subject, Write},
 };
-
-/// Cursors of key lists.
-const LIST: char = 'k';
 
 /// A key to be made.
 #[derive(Debug, Clone)]
@@ -63,17 +66,6 @@ pub struct KeyEdit {
     pub expires_at: Option<Option<Timestamp>>,
     /// A new note, or none.
     pub note: Option<Option<String>>,
-}
-
-/// Which keys to list: newest first.
-#[derive(Debug, Clone, Default)]
-pub struct KeyFilter {
-    /// Only with this status (at the world's now).
-    pub status: Option<KeyStatus>,
-    /// Only those whose name, note or public id contains this, without regard to case.
-    pub search: Option<String>,
-    /// Only those made by this user.
-    pub created_by: Option<Id<User>>,
 }
 
 /// A change of a key's life.
@@ -144,45 +136,6 @@ impl Store {
         let row = self.pools().row(AssertSqlSafe(sql), values![no]).await?;
         key_of(&row.ok_or(StoreError::NotFound)?, self.world().now())
     }
-    /// Keys of the account, newest first.
-    ///
-    /// # Errors
-    /// A cursor that is none, or when the store fails.
-    pub async fn key_list(&self, account: Id<Account>, filter: &KeyFilter, page: &PageRequest) -> Result<Page<Key>> {
-        let below = page.after_number(LIST)?.unwrap_or(i64::MAX);
-        let mut sql = format!("SELECT {COLUMNS} {FROM} WHERE a.id = $1 AND k.no < $2");
-        let mut values = values![account, below];
-        let mut with = |condition: &str, value: Value| {
-            values.push(value);
-            sql.push_str(&condition.replace("$n", &format!("${}", values.len())));
-        };
-        let now = self.world().now();
-        match filter.status {
-            None => {}
-            Some(KeyStatus::Active) => {
-                let ends = " AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > $n)";
-                with(&format!("{ends} AND NOT {CREATOR_IS_OUT}"), now.into());
-            }
-            Some(KeyStatus::Expired) => {
-                with(&format!(" AND k.state = 'active' AND k.expires_at <= $n AND NOT {CREATOR_IS_OUT}"), now.into());
-            }
-            Some(KeyStatus::Disabled) => {
-                let state = KeyStatus::Disabled.as_str();
-                with(&format!(" AND (k.state = $n OR (k.state = 'active' AND {CREATOR_IS_OUT}))"), state.into());
-            }
-            Some(other) => with(" AND k.state = $n", other.as_str().into()),
-        }
-        if let Some(search) = &filter.search {
-            with(" AND k.search_text LIKE $n ESCAPE '!'", like_pattern(&search.to_lowercase()).into());
-        }
-        if let Some(user) = filter.created_by {
-            with(" AND u.id = $n", user.into());
-        }
-        with(" ORDER BY k.no DESC LIMIT $n", page.rows().into());
-        let rows = self.pools().rows(AssertSqlSafe(sql), values).await?;
-        let keys = rows.iter().map(|row| key_of(row, now)).collect::<Result<Vec<_>>>()?;
-        Ok(page.page(LIST, keys, |key| key.no.get().to_string()))
-    }
     /// Edits a key that is not revoked. `if_version`: only if it still has this version. An edit that changes nothing
     /// leaves version, log and audit as they are.
     ///
@@ -219,7 +172,7 @@ impl Store {
         }
         write
             .execute(
-                "UPDATE keys SET name = $2, expires_at = $3, note = $4, all_models = $5, search_text = $6,
+                "UPDATE keys SET name = $2, expires_at = $3, note = $4, all_models = $5, search_text = $6, sort_name = $7,
                     version = version + 1
                  WHERE no = $1",
                 values![
@@ -229,6 +182,7 @@ impl Store {
                     key.note.as_deref(),
                     key.permission == Permission::All,
                     search_text(&key.name, key.note.as_deref(), key.public_id),
+                    sort_name(&key.name),
                 ],
             )
             .await?;
@@ -276,21 +230,27 @@ impl Store {
         finish(write, action, account, id, detail).await
     }
     /// Gives an active or disabled key a new text under the same id and public id, with this prefix and hash; the old text
-    /// works until `grace_until` (an older one from a rotation before stops at once).
+    /// works until `grace_until` (an older one from a rotation before stops at once). `if_version`: only if it still has this
+    /// version.
     ///
     /// # Errors
-    /// [`crate::StoreError::State`] of a revoked or leaked key, or when the store fails.
+    /// [`crate::StoreError::VersionConflict`], [`crate::StoreError::State`] of a revoked or leaked key, or when the store
+    /// fails.
     pub async fn key_rotate(
         &self,
         actor: &Actor,
-        account: Id<Account>,
-        id: Id<Key>,
+        key: (Id<Account>, Id<Key>),
         prefix: Prefix,
         hash: KeyHash,
         grace_until: Timestamp,
+        if_version: Option<i64>,
     ) -> Result<Committed<Key>> {
         let mut write = self.write(actor).await?;
+        let (account, id) = key;
         let key = read(&mut write, Some(account), id).await?;
+        if if_version.is_some_and(|version| version != key.version) {
+            return Err(StoreError::VersionConflict);
+        }
         match key.state {
             KeyState::Active | KeyState::Disabled => {}
             KeyState::Revoked { .. } => return Err(StoreError::State("the key is revoked")),
@@ -348,8 +308,8 @@ async fn insert(write: &mut Write<'_>, account: &AccountAuth, new: &NewKey) -> R
     let row = write
         .row(
             "INSERT INTO keys (id, public_id, account_no, name, all_models, state, expires_at, created_at, created_by, note,
-                               hash, idempotency_key, search_text, prefix, version)
-             VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, $12, $13, 1) RETURNING no",
+                               hash, idempotency_key, search_text, prefix, sort_name, version)
+             VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, $12, $13, $14, 1) RETURNING no",
             values![
                 id,
                 &new.public_id,
@@ -364,6 +324,7 @@ async fn insert(write: &mut Write<'_>, account: &AccountAuth, new: &NewKey) -> R
                 new.idempotency_key.as_deref(),
                 search_text(&new.name, new.note.as_deref(), new.public_id),
                 &new.prefix,
+                sort_name(&new.name),
             ],
         )
         .await?;

@@ -208,7 +208,7 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Answer {
     let page = page(query.cursor, query.limit)?;
-    let filter = KeyFilter { status: query.status, search: query.search, created_by: None };
+    let filter = KeyFilter { status: query.status, search: query.search, ..KeyFilter::default() };
     let keys = services.key_list(&principal, query.account.as_deref(), &filter, &page).await?;
     Ok(list_response(keys, view(&services)))
 }
@@ -353,7 +353,7 @@ pub(super) async fn rotate(
     Query(query): Query<AccountQuery>,
     OptionalBody(input): OptionalBody<RotateInput>,
 ) -> Answer {
-    let confirmed = services.key_rotate(&principal, query.account.as_deref(), id, input).await?;
+    let confirmed = services.key_rotate(&principal, query.account.as_deref(), id, input, None).await?;
     let version = confirmed.value.key.version;
     Ok(with_etag(changed(confirmed, shown(&services)), version).into_response())
 }

@@ -204,7 +204,7 @@ impl Services {
         Ok(confirmed.map(|key| KeyShown { plain, key }))
     }
 
-    /// Keys of an account, newest first.
+    /// Keys of an account, in the filter's order.
     ///
     /// # Errors
     /// As said, or when the store fails.
@@ -215,9 +215,30 @@ impl Services {
         filter: &KeyFilter,
         page: &PageRequest,
     ) -> Result<Page<Key>, ServiceError> {
-        let access = principal.access(self, account).await?;
+        self.key_list_of(&principal.access(self, account).await?, filter, page).await
+    }
+
+    /// Keys of an account in which the caller stands.
+    ///
+    /// # Errors
+    /// As said, or when the store fails.
+    pub(crate) async fn key_list_of(
+        &self,
+        access: &Access,
+        filter: &KeyFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Key>, ServiceError> {
         access.require(AccountAction::Read)?;
         self.store().key_list(access.account.id, filter, page).await.map_err(ServiceError::of_list)
+    }
+
+    /// A key of an account in which the caller stands.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`], also for another account's; when the store fails.
+    pub(crate) async fn key_get_of(&self, access: &Access, id: Id<Key>) -> Result<Key, ServiceError> {
+        access.require(AccountAction::Read)?;
+        self.store().key_get(Some(access.account.id), id).await.map_err(ServiceError::of(Noun::Key))
     }
 
     /// A key that the caller may see.
@@ -243,6 +264,20 @@ impl Services {
     /// When the store fails.
     pub async fn key_recent(&self, key: &Key) -> Result<(u64, u64), ServiceError> {
         Ok(self.store().key_recent_requests(key.no).await?)
+    }
+
+    /// The last client addresses that used a key, the latest first, as far as is counted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn key_addresses(&self, key: &Key) -> Result<Vec<(String, Timestamp)>, ServiceError> {
+        Ok(self.store().key_addresses(key.no).await?)
+    }
+
+    /// How long a node that hears of nothing serves on at most; `None`: until it is reached or stopped.
+    pub(crate) async fn longest_lease(&self) -> Option<Duration> {
+        let nodes = self.store().node_list().await.ok()?;
+        nodes.iter().filter(|node| node.active).map(|node| node.lease).max().flatten()
     }
 
     /// A key that the caller may change.
@@ -310,7 +345,7 @@ impl Services {
         })
     }
 
-    /// Gives a key a new text under the same id and shows it once.
+    /// Gives a key a new text under the same id and shows it once; with `if_version` only if it still has that version.
     ///
     /// # Errors
     /// A grace that is too long, a key that is revoked or leaked, or when the store fails.
@@ -320,6 +355,7 @@ impl Services {
         account: Option<&str>,
         id: Id<Key>,
         input: RotateInput,
+        if_version: Option<i64>,
     ) -> Result<Confirmed<KeyShown>, ServiceError> {
         let key = self.key_to_manage(principal, account, id).await?;
         let grace = match input.grace {
@@ -334,7 +370,8 @@ impl Services {
         let presented = plain.presented().map_err(|_| ServiceError::State("a key could not be made"))?;
         let (prefix, hash) = (presented.prefix(), self.key_hash(&presented));
         let until = self.world.now().plus(grace);
-        let committed = self.store().key_rotate(&principal.actor(), key.account, id, prefix, hash, until).await;
+        let committed =
+            self.store().key_rotate(&principal.actor(), (key.account, id), prefix, hash, until, if_version).await;
         let committed = committed.map_err(ServiceError::of(Noun::Key))?;
         let confirmed = Confirmed::restricting(self.store(), committed).await;
         Ok(confirmed.map(|key| KeyShown { plain, key }))

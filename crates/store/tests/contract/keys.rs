@@ -11,7 +11,7 @@ use tollgate_core::{
 use tollgate_store::{
     PageRequest, Store, StoreError,
     accounts::{AccountEdit, NewAccount, UserEdit},
-    keys::{KeyEdit, KeyFilter, KeyTransition, NewKey},
+    keys::{KeyEdit, KeyFilter, KeyOrder, KeySort, KeyTransition, NewKey},
 };
 
 use crate::support::*;
@@ -28,6 +28,8 @@ contract! {
     a_rotated_key_keeps_its_id_and_its_old_text_for_a_while,
     a_model_made_again_under_its_old_name_is_not_permitted_to_old_keys,
     keys_are_listed_newest_first_and_pages_hold_under_inserts,
+    keys_are_listed_in_any_order_forwards_and_back,
+    a_rotation_that_was_read_at_another_version_does_nothing,
     keys_are_found_by_status_text_and_maker,
     hostile_names_come_back_unharmed_and_nul_is_refused,
     a_key_is_dead_while_its_maker_is_disabled_or_no_member,
@@ -116,7 +118,9 @@ async fn a_key_of_another_account_is_not_found(fixture: Fixture) {
     not_found(store.key_edit(&system(), other, key.id, KeyEdit::default(), None).await.unwrap_err());
     not_found(store.key_transition(&system(), other, key.id, KeyTransition::Revoke).await.unwrap_err());
     let hash = key_hash(&fixture.world);
-    not_found(store.key_rotate(&system(), other, key.id, Prefix::default(), hash, Timestamp::MAX).await.unwrap_err());
+    not_found(
+        store.key_rotate(&system(), (other, key.id), Prefix::default(), hash, Timestamp::MAX, None).await.unwrap_err(),
+    );
     let page = store.key_list(other, &KeyFilter::default(), &PageRequest::default()).await.unwrap();
     assert!(page.data.is_empty());
     assert_eq!(store.key_get(None, key.id).await.unwrap(), key);
@@ -217,8 +221,9 @@ async fn a_key_moves_along_its_life_as_drawn(fixture: Fixture) {
     assert_eq!(leaked.state, KeyState::Leaked { at: fixture.world.now(), found_at });
     assert_eq!(go(leak()).await.unwrap(), KeyStatus::Leaked);
     assert!(matches!(go(Disable).await, Err(StoreError::State(_))));
-    let rotated =
-        store.key_rotate(&system(), account, key.id, Prefix::default(), key_hash(&fixture.world), Timestamp::MAX).await;
+    let rotated = store
+        .key_rotate(&system(), (account, key.id), Prefix::default(), key_hash(&fixture.world), Timestamp::MAX, None)
+        .await;
     assert!(matches!(rotated, Err(StoreError::State(_))));
     assert_eq!(go(Enable).await.unwrap(), KeyStatus::Active);
     assert_eq!(go(Revoke).await.unwrap(), KeyStatus::Revoked);
@@ -232,8 +237,9 @@ async fn a_key_moves_along_its_life_as_drawn(fixture: Fixture) {
     }
     let edit = KeyEdit { name: Some(named("n")), ..KeyEdit::default() };
     assert!(matches!(store.key_edit(&system(), account, key.id, edit, None).await, Err(StoreError::State(_))));
-    let rotated =
-        store.key_rotate(&system(), account, key.id, Prefix::default(), key_hash(&fixture.world), Timestamp::MAX).await;
+    let rotated = store
+        .key_rotate(&system(), (account, key.id), Prefix::default(), key_hash(&fixture.world), Timestamp::MAX, None)
+        .await;
     assert!(matches!(rotated, Err(StoreError::State(_))));
     let of_key = tollgate_store::audit::AuditFilter { subject: Some(key.id.to_string()), ..Default::default() };
     let entries = store.audit_list(&of_key, &PageRequest::default()).await.unwrap().data;
@@ -248,13 +254,13 @@ async fn a_rotated_key_keeps_its_id_and_its_old_text_for_a_while(fixture: Fixtur
     let key = value(store.key_create(&system(), first.clone()).await);
     let (second, third) = (key_hash(&fixture.world), key_hash(&fixture.world));
     let until: Timestamp = named("2026-05-05T00:00:00Z");
-    let rotated = value(store.key_rotate(&system(), account, key.id, Prefix::default(), second, until).await);
+    let rotated = value(store.key_rotate(&system(), (account, key.id), Prefix::default(), second, until, None).await);
     assert_eq!((rotated.id, rotated.public_id, rotated.rotated_until), (key.id, key.public_id, Some(until)));
     let auth = auth_of(store, key.no).await;
     assert_eq!((auth.hash, auth.previous), (second, Some((first.hash, until))));
     assert_eq!(rotated.hint().to_string(), format!("tg_{}…", key.public_id));
     // A deployment that changed its prefix meanwhile: the key is shown as its text of today begins.
-    let again = value(store.key_rotate(&system(), account, key.id, named("acme"), third, until).await);
+    let again = value(store.key_rotate(&system(), (account, key.id), named("acme"), third, until, None).await);
     assert_eq!(again.hint().to_string(), format!("acme_{}…", key.public_id));
     assert_eq!(auth_of(store, key.no).await.previous, Some((second, until)));
 }
@@ -300,6 +306,86 @@ async fn keys_are_listed_newest_first_and_pages_hold_under_inserts(fixture: Fixt
         let listed = store.key_list(account, &KeyFilter::default(), &page).await;
         assert!(matches!(listed, Err(StoreError::State(_))), "{wrong:?}");
     }
+}
+
+/// A long name beside its twin: the order by name goes by its beginning.
+const LONG: &str = "zz a name of which lists look at no more than the beginning, the rest of it";
+
+async fn keys_are_listed_in_any_order_forwards_and_back(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = account_of(store).await;
+    let model = make_model(&fixture, "m").await;
+    let ends = [Some("2027-01-01T00:00:00Z"), None, Some("2026-12-01T00:00:00Z"), None, Some("2027-01-01T00:00:00Z")];
+    let names = ["b", "Á", "a", "B", LONG];
+    let mut keys = Vec::new();
+    for (name, end) in names.iter().zip(ends) {
+        let new = NewKey { expires_at: end.map(named), ..new_key(&fixture.world, account, name) };
+        keys.push(value(store.key_create(&system(), new).await));
+    }
+    let account_no = store.account_get("default").await.unwrap().no;
+    let used = |at: usize, time: &str| settlement(&fixture.world, account_no, keys[at].no, model.no, time);
+    let batch = [used(1, "2026-05-04T12:00:00Z"), used(3, "2026-05-04T10:00:00Z")];
+    store.usage_ship(Id::new(&fixture.world), 0, 100, &batch).await.unwrap();
+
+    // By place in `names`: what is expected from the least on.
+    for (by, expected) in [
+        (KeySort::Created, [0, 1, 2, 3, 4]),
+        (KeySort::Name, [2, 0, 3, 4, 1]),
+        (KeySort::LastUsed, [0, 2, 4, 3, 1]),
+        (KeySort::Expiry, [2, 0, 4, 1, 3]),
+    ] {
+        for ascending in [true, false] {
+            let mut expected: Vec<&str> = expected.iter().map(|at| names[*at]).collect();
+            if !ascending {
+                expected.reverse();
+            }
+            let order = KeyOrder { by, ascending, backwards: false };
+            let list = async |order, cursor| {
+                let filter = KeyFilter { order, ..KeyFilter::default() };
+                store.key_list(account, &filter, &PageRequest { cursor, limit: 2 }).await.unwrap()
+            };
+            let (mut seen, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = list(order, cursor).await;
+                seen.extend(page.data);
+                let Some(next) = page.next_cursor else { break };
+                cursor = Some(next);
+            }
+            let seen_names: Vec<&str> = seen.iter().map(|key| key.name.as_str()).collect();
+            assert_eq!(seen_names, expected, "{by:?} {ascending}");
+            // From the last one back: the two before it, and then the two before those.
+            let back = KeyOrder { backwards: true, ..order };
+            let before = list(back, Some(order.cursor(&seen[4]))).await;
+            assert_eq!(before.data, seen[2..4], "{by:?} {ascending}");
+            let first = list(back, before.next_cursor).await;
+            assert_eq!((first.data.as_slice(), first.next_cursor), (&seen[..2], None), "{by:?} {ascending}");
+        }
+    }
+    let by_name = KeyOrder { by: KeySort::Name, ..KeyOrder::default() };
+    let filter = KeyFilter { order: KeyOrder { by: KeySort::Expiry, ..KeyOrder::default() }, ..KeyFilter::default() };
+    let foreign = PageRequest { cursor: Some(by_name.cursor(&keys[0])), limit: 2 };
+    assert!(matches!(store.key_list(account, &filter, &foreign).await, Err(StoreError::State(_))));
+    // A new name takes its new place.
+    let edit = KeyEdit { name: Some(named("aa")), ..KeyEdit::default() };
+    value(store.key_edit(&system(), account, keys[4].id, edit, None).await);
+    let filter = KeyFilter { order: KeyOrder { ascending: true, ..by_name }, ..KeyFilter::default() };
+    let page = store.key_list(account, &filter, &PageRequest::default()).await.unwrap();
+    assert_eq!(page.data[1].name.as_str(), "aa");
+}
+
+async fn a_rotation_that_was_read_at_another_version_does_nothing(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = account_of(store).await;
+    let key = make_key(&fixture, account, "k").await;
+    let rotate = async |version| {
+        let hash = key_hash(&fixture.world);
+        store.key_rotate(&system(), (account, key.id), Prefix::default(), hash, Timestamp::MAX, Some(version)).await
+    };
+    value(rotate(1).await);
+    let before = auth_of(store, key.no).await;
+    assert!(matches!(rotate(1).await, Err(StoreError::VersionConflict)));
+    assert_eq!(auth_of(store, key.no).await, before);
+    value(rotate(2).await);
 }
 
 async fn keys_are_found_by_status_text_and_maker(fixture: Fixture) {
