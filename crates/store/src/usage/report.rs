@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     fmt::Write as _,
 };
 
@@ -380,9 +380,8 @@ struct Names {
 impl Names {
     async fn read(tx: &mut Tx, groups: &[(Group, UsageSums)]) -> Result<Self> {
         let mut names = Self::default();
-        let distinct = |part: fn(&Group) -> i64| -> Vec<i64> {
-            let numbers: HashSet<i64> = groups.iter().map(|(group, _)| part(group)).filter(|no| *no != 0).collect();
-            numbers.into_iter().collect()
+        let distinct = |part: fn(&Group) -> i64| -> BTreeSet<i64> {
+            groups.iter().map(|(group, _)| part(group)).filter(|no| *no != 0).collect()
         };
         read(tx, "SELECT no, id FROM accounts WHERE no", &distinct(|group| group.1), |columns| {
             names.accounts.insert(columns.next()?, columns.next()?);
@@ -420,15 +419,12 @@ impl Names {
 async fn read(
     tx: &mut Tx,
     select: &str,
-    numbers: &[i64],
+    numbers: &BTreeSet<i64>,
     mut take: impl FnMut(&mut Columns<'_>) -> Result<()>,
 ) -> Result<()> {
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     for numbers in numbers.chunks(MOST_NUMBERS) {
-        let sql = format!("{select} IN ({})", placeholders(1, numbers.len()));
-        let values = numbers.iter().map(|no| Value::from(*no)).collect();
-        for row in &tx.rows(AssertSqlSafe(sql), values).await? {
-            take(&mut row.columns())?;
-        }
+        tx.each(AssertSqlSafe(format!("{select} IN ({})", numbers.join(", "))), &mut take).await?;
     }
     Ok(())
 }
