@@ -12,13 +12,21 @@
 //! - Words stand in [`texts`] alone, in both languages; times are a [`When`]; counts go through `look.lang.count(…)`.
 //! - No inline script or style: the policy below forbids both. Our own files are in `assets/`.
 
+mod ask;
 mod assets;
 mod chrome;
 mod failure;
 mod flash;
 mod form;
 mod home;
+#[cfg(test)]
+mod hostile;
+mod keys;
+mod invitation;
 mod look;
+mod me;
+mod members;
+mod models;
 mod sign_in;
 mod texts;
 mod usage;
@@ -50,6 +58,11 @@ const WORTH_COMPRESSING: u64 = 1_024;
 pub(crate) fn router(services: &Services) -> Router<Services> {
     Router::new()
         .merge(home::router())
+        .merge(keys::router())
+        .merge(models::router())
+        .merge(invitation::router())
+        .merge(me::router())
+        .merge(members::router())
         .merge(sign_in::router())
         .merge(usage::router())
         .route("/assets/{name}", get(assets::serve))

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::{
     look::{Lang, cookie},
-    texts::Common,
+    texts::{Common, Keys, Me, Members, plural},
 };
 
 const FLASH_COOKIE: &str = "tollgate_flash";
@@ -17,6 +17,30 @@ const WAITS: u32 = 30;
 pub(crate) enum Flash {
     /// A form was saved.
     Saved,
+    /// A password was saved.
+    PasswordSaved,
+    /// A password was removed.
+    PasswordRemoved,
+    /// Signed in by a link, and there is no other way yet.
+    SetPassword,
+    /// A session was ended.
+    SessionEnded,
+    /// All other sessions were ended.
+    SignedOutElsewhere,
+    /// An access token was revoked.
+    TokenRevoked,
+    /// A member was taken out of the account.
+    MemberRemoved,
+    /// An invitation was taken back.
+    InvitationRevoked,
+    /// An invitation was accepted.
+    Joined,
+    /// A key was saved, and so many running streams were ended.
+    KeySaved(u64),
+    /// A key was disabled, and so many running streams were ended.
+    KeyDisabled(u64),
+    /// A key was enabled.
+    KeyEnabled,
 }
 
 impl Flash {
@@ -24,18 +48,56 @@ impl Flash {
     fn parts(self) -> (&'static str, Vec<u64>) {
         match self {
             Self::Saved => ("saved", vec![]),
+            Self::PasswordSaved => ("password", vec![]),
+            Self::PasswordRemoved => ("password-removed", vec![]),
+            Self::SetPassword => ("set-password", vec![]),
+            Self::SessionEnded => ("session-ended", vec![]),
+            Self::SignedOutElsewhere => ("signed-out-elsewhere", vec![]),
+            Self::TokenRevoked => ("token-revoked", vec![]),
+            Self::MemberRemoved => ("member-removed", vec![]),
+            Self::InvitationRevoked => ("invitation-revoked", vec![]),
+            Self::Joined => ("joined", vec![]),
+            Self::KeySaved(streams) => ("key-saved", vec![streams]),
+            Self::KeyDisabled(streams) => ("key-disabled", vec![streams]),
+            Self::KeyEnabled => ("key-enabled", vec![]),
         }
     }
     fn from_parts(name: &str, numbers: &[u64]) -> Option<Self> {
         Some(match (name, numbers) {
             ("saved", []) => Self::Saved,
+            ("password", []) => Self::PasswordSaved,
+            ("password-removed", []) => Self::PasswordRemoved,
+            ("set-password", []) => Self::SetPassword,
+            ("session-ended", []) => Self::SessionEnded,
+            ("signed-out-elsewhere", []) => Self::SignedOutElsewhere,
+            ("token-revoked", []) => Self::TokenRevoked,
+            ("member-removed", []) => Self::MemberRemoved,
+            ("invitation-revoked", []) => Self::InvitationRevoked,
+            ("joined", []) => Self::Joined,
+            ("key-saved", [streams]) => Self::KeySaved(*streams),
+            ("key-disabled", [streams]) => Self::KeyDisabled(*streams),
+            ("key-enabled", []) => Self::KeyEnabled,
             _ => return None,
         })
     }
     /// Its words.
     pub(crate) fn text(self, lang: Lang) -> String {
+        let (keys, me, members) = (Keys::of(lang), Me::of(lang), Members::of(lang));
         match self {
             Self::Saved => Common::of(lang).done_saved.to_owned(),
+            Self::PasswordSaved => me.flash_password.to_owned(),
+            Self::PasswordRemoved => me.flash_password_removed.to_owned(),
+            Self::SetPassword => me.flash_set_password.to_owned(),
+            Self::SessionEnded => me.flash_session.to_owned(),
+            Self::SignedOutElsewhere => me.flash_everywhere.to_owned(),
+            Self::TokenRevoked => me.flash_token.to_owned(),
+            Self::MemberRemoved => members.flash_removed.to_owned(),
+            Self::InvitationRevoked => members.flash_revoked.to_owned(),
+            Self::Joined => members.flash_joined.to_owned(),
+            Self::KeySaved(0) => keys.flash_saved.to_owned(),
+            Self::KeySaved(streams) => plural(lang, streams, keys.flash_saved_one, keys.flash_saved_many),
+            Self::KeyDisabled(streams) => plural(lang, streams, keys.flash_disabled_one, keys.flash_disabled_many),
+            Self::KeyEnabled => keys.flash_enabled.to_owned(),
         }
     }
 
@@ -65,7 +127,22 @@ mod tests {
 
     #[test]
     fn what_is_left_is_read_again_and_nonsense_is_nothing() {
-        for flash in [Flash::Saved] {
+        for flash in [
+            Flash::Saved,
+            Flash::PasswordSaved,
+            Flash::PasswordRemoved,
+            Flash::SetPassword,
+            Flash::SessionEnded,
+            Flash::SignedOutElsewhere,
+            Flash::TokenRevoked,
+            Flash::MemberRemoved,
+            Flash::InvitationRevoked,
+            Flash::Joined,
+            Flash::KeySaved(0),
+            Flash::KeySaved(2),
+            Flash::KeyDisabled(1),
+            Flash::KeyEnabled,
+        ] {
             let set = flash.to_cookie();
             let headers =
                 [(http::header::COOKIE, set.split(';').next().unwrap().parse().unwrap())].into_iter().collect();

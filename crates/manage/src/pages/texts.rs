@@ -31,11 +31,19 @@ macro_rules! texts {
 
 mod common;
 mod errors;
+mod keys;
+mod me;
+mod members;
+mod models;
 mod sign_in;
 mod usage;
 
 pub(crate) use common::Common;
 pub(crate) use errors::Errors;
+pub(crate) use keys::Keys;
+pub(crate) use me::Me;
+pub(crate) use members::Members;
+pub(crate) use models::Models;
 pub(crate) use sign_in::SignIn;
 pub(crate) use usage::Usage;
 
@@ -66,7 +74,7 @@ mod tests {
 
     #[test]
     fn no_text_is_missing_in_either_language() {
-        for (table, texts) in [("Common", Common::ALL), ("Errors", Errors::ALL), ("SignIn", SignIn::ALL), ("Usage", Usage::ALL)] {
+        for (table, texts) in [("Common", Common::ALL), ("Errors", Errors::ALL), ("Keys", Keys::ALL), ("Me", Me::ALL), ("Members", Members::ALL), ("Models", Models::ALL), ("SignIn", SignIn::ALL), ("Usage", Usage::ALL)] {
             for (name, en, vi) in texts {
                 assert!(!en.trim().is_empty() && !vi.trim().is_empty(), "{table}.{name}");
                 assert_eq!(en.matches("{}").count(), vi.matches("{}").count(), "{table}.{name}");

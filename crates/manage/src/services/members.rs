@@ -248,7 +248,8 @@ impl Services {
     pub async fn me_rename(&self, principal: &Principal, name: Label) -> Result<(), ServiceError> {
         principal.require_session()?;
         let edit = tollgate_store::accounts::UserEdit { name: Some(name), ..Default::default() };
-        self.store().user_edit(&principal.actor(), principal.user().id, edit, None).await?;
+        // A name decides nothing: there is nothing to wait for.
+        self.store().user_edit(&principal.actor(), principal.user().id, edit, None).await.map(drop)?;
         Ok(())
     }
 }
