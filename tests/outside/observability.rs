@@ -38,6 +38,8 @@ async fn metrics_are_on_their_own_address_and_no_client_can_inflate_them(engine:
     for word in ["requests", "tokens", "journal", "keyring", "upstream"] {
         assert!(after.iter().any(|line| line.contains(word)), "{word}: {}", after.join("\n"));
     }
+    // A node that says that it is ready has a lease, and says that too.
+    assert!(series().await.iter().any(|line| line == "tollgate_lease_valid 1"), "{}", after.join("\n"));
     let public = house.http().get("/metrics").send().await;
     assert!(!String::from_utf8_lossy(&public.body).contains("tollgate_"), "{public}");
 }

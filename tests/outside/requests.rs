@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tollgate_tests::{Engine, House, json, on_both};
+use tollgate_tests::{Engine, House, eventually, json, on_both};
 
 /// The first line of a raw answer.
 fn status_line(answer: &[u8]) -> String {
@@ -21,6 +21,7 @@ on_both!(
     paths_answer_with_and_without_the_version_and_nothing_else_answers,
     a_body_over_the_limit_is_refused_however_it_comes,
     headers_beyond_their_limits_are_refused,
+    an_address_cannot_take_all_connections_without_a_key,
     clients_that_send_slowly_or_not_at_all_are_hung_up_on,
     a_connection_serves_many_requests_with_different_keys,
 );
@@ -258,8 +259,9 @@ async fn headers_beyond_their_limits_are_refused(engine: Engine) {
         text
     });
     for headers in [many, format!("x-long: {}\r\n", "x".repeat(40 << 10))] {
-        let line = status_line(&house.http().raw(with(&headers).as_bytes(), SOON).await);
-        assert!(line.contains(" 431 "), "{line}");
+        let answer = house.http().raw(with(&headers).as_bytes(), SOON).await;
+        assert!(status_line(&answer).contains(" 431 "), "{}", status_line(&answer));
+        is_traceable(&house, &answer).await;
     }
     let long = format!("GET /v1/models?{} HTTP/1.1\r\nhost: x\r\n\r\n", "q".repeat(20 << 10));
     let line = status_line(&house.http().raw(long.as_bytes(), SOON).await);
@@ -271,6 +273,9 @@ async fn headers_beyond_their_limits_are_refused(engine: Engine) {
             "{}",
             status_line(&answer)
         );
+        if !answer.is_empty() {
+            is_traceable(&house, &answer).await;
+        }
     }
     // Two lengths, or a length beside chunks: what a smuggler sends.
     for smuggled in
@@ -281,6 +286,49 @@ async fn headers_beyond_their_limits_are_refused(engine: Engine) {
         assert!(line.contains(" 400 ") || line.contains(" 401 "), "{line}");
     }
     house.http().get("/healthz").send().await.expect(200);
+}
+
+/// An answer to what was no request that could be read: ours like any other, and in the log.
+async fn is_traceable(house: &House, answer: &[u8]) {
+    let text = String::from_utf8_lossy(answer);
+    let id = text.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap_or_else(|| panic!("{text}"));
+    assert!(text.ends_with('}') && text.contains(r#""code":"invalid_header""#), "{text}");
+    eventually("its line is written", async || house.node.log().contains(id).then_some(())).await;
+}
+
+async fn an_address_cannot_take_all_connections_without_a_key(engine: Engine) {
+    let house = House::open_with(engine, |options, _| options.member("limits", "strangers_per_address = 5")).await;
+    // Those who say who they are do not count.
+    let key = house.key(&["chat-a"]).await;
+    let mut known = Vec::new();
+    for _ in 0..8 {
+        let mut connection = house.http().connect().await.unwrap();
+        assert_eq!(connection.send(house.chat(&key.key, "chat-a", json!({}))).await.unwrap().status, 200);
+        known.push(connection);
+    }
+    let mut silent = Vec::new();
+    eventually("no more connections are taken", async || {
+        let mut stream = house.http().tcp().await;
+        let mut byte = [0];
+        // One that is not taken is closed; one that is taken waits for a first byte.
+        match tokio::time::timeout(Duration::from_millis(300), stream.read(&mut byte)).await {
+            Ok(_closed) => Some(()),
+            Err(_waits) => {
+                silent.push(stream);
+                assert!(silent.len() <= 5, "more than so many strangers of one address");
+                None
+            }
+        }
+    })
+    .await;
+    for connection in &mut known {
+        assert_eq!(connection.send(house.chat(&key.key, "chat-a", json!({}))).await.unwrap().status, 200);
+    }
+    drop(silent);
+    eventually("others are served again", async || {
+        house.http().get("/healthz").try_send().await.ok().filter(|reply| reply.status == 200)
+    })
+    .await;
 }
 
 async fn clients_that_send_slowly_or_not_at_all_are_hung_up_on(engine: Engine) {

@@ -8,6 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     io,
     mem::MaybeUninit,
+    net::IpAddr,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -15,18 +16,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::{Buf, Bytes};
+use http::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Sleep, sleep_until},
 };
+use tollgate_core::Id;
+use tollgate_wire::{ErrorBody, ErrorCode};
 
-use crate::{attempt::LEASE_LOOK, in_flight::Registration, node::Node, options::Limits};
+use crate::{
+    access_log::LogLine, attempt::LEASE_LOOK, in_flight::Registration, node::Node, options::Limits, route::RouteLabel,
+    strangers::Stranger,
+};
 
 /// After a refusal, what the client is still sending is read for this long: closed at once, the kernel would reset the
 /// connection and the client might never read why.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_READ: usize = 16 << 10;
+/// hyper's own answers are shorter than this, in bytes.
+const UNREAD_ANSWER_MOST: usize = 256;
 
 /// What a connection's stream and its requests tell each other.
 pub(crate) struct ClientConnection {
@@ -42,6 +52,8 @@ pub(crate) struct ClientConnection {
     trailing: RefCell<Option<Registration>>,
     /// What the request being served waits with.
     watch: RefCell<Watch>,
+    /// Until a key was shown on it.
+    stranger: RefCell<Option<Stranger>>,
 }
 
 #[derive(Clone, Copy)]
@@ -57,7 +69,7 @@ enum Phase {
 }
 
 impl ClientConnection {
-    pub fn new() -> Rc<Self> {
+    pub fn new(stranger: Option<Stranger>) -> Rc<Self> {
         Rc::new(Self {
             phase: Cell::new(Phase::Fresh(Instant::now())),
             write_blocked: Cell::new(false),
@@ -68,11 +80,16 @@ impl ClientConnection {
             reader: RefCell::new(None),
             trailing: RefCell::new(None),
             watch: RefCell::default(),
+            stranger: RefCell::new(stranger),
         })
     }
     #[cfg(test)]
     pub fn for_tests() -> Rc<Self> {
-        Self::new()
+        Self::new(None)
+    }
+    /// A request on it was authenticated: it is no stranger's any more.
+    pub fn is_known(&self) {
+        drop(self.stranger.take());
     }
     /// A request's head is complete.
     pub fn request_begins(&self) {
@@ -127,8 +144,11 @@ impl ClientConnection {
 /// A client's stream, watched.
 pub(crate) struct ClientStream {
     stream: TcpStream,
+    peer: IpAddr,
     connection: Rc<ClientConnection>,
     node: Arc<Node>,
+    /// What is left of an answer of ours to a head that hyper could not read.
+    refusal: Option<Bytes>,
     read_watch: Watch,
     write_watch: Watch,
     blocked_since: Option<Instant>,
@@ -136,16 +156,52 @@ pub(crate) struct ClientStream {
 }
 
 impl ClientStream {
-    pub fn new(stream: TcpStream, connection: Rc<ClientConnection>, node: Arc<Node>) -> Self {
+    pub fn new(stream: TcpStream, peer: IpAddr, connection: Rc<ClientConnection>, node: Arc<Node>) -> Self {
         Self {
             stream,
+            peer,
             connection,
             node,
+            refusal: None,
             read_watch: Watch::default(),
             write_watch: Watch::default(),
             blocked_since: None,
             linger_until: None,
         }
+    }
+
+    /// hyper answers by itself what it cannot read as a request, in so few words that no `x-request-id` is among them, and
+    /// it has no place to add any. Such an answer is recognised by its bytes, and this one is written instead of it.
+    fn refuse_head(&mut self, theirs: &[u8]) {
+        let Some(status) = unread_head(theirs) else { return };
+        let id = Id::new(&self.node.world);
+        let log = LogLine::new(id, &self.node, RouteLabel::Other, self.peer, None);
+        log.status.set(status.as_u16());
+        log.failed(ErrorCode::InvalidHeader);
+        let body = ErrorBody::from(ErrorCode::InvalidHeader).with_message(match status {
+            StatusCode::URI_TOO_LONG => "The request's URI is too long.",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "The request's header is too large.",
+            _ => "This is no HTTP request that can be read.",
+        });
+        let body = body.to_openai();
+        let head = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
+             x-request-id: {id}\r\n\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            body.len()
+        );
+        self.connection.linger();
+        self.refusal = Some([head.as_bytes(), &body].concat().into());
+    }
+    /// Writes what is left of [`Self::refuse_head`]; then it is as if `theirs` had been written.
+    fn poll_refusal(&mut self, theirs: usize, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        while let Some(rest) = self.refusal.as_mut().filter(|rest| !rest.is_empty()) {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
+            rest.advance(count.min(rest.len()));
+        }
+        self.refusal = None;
+        Poll::Ready(Ok(theirs))
     }
 
     /// What a write came to.
@@ -212,7 +268,14 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_may_write(context))?;
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if self.refusal.is_none() {
+            self.refuse_head(bytes);
+        }
+        let this = &mut *self;
+        let written = match &this.refusal {
+            Some(_) => this.poll_refusal(bytes.len(), context),
+            None => Pin::new(&mut this.stream).poll_write(context, bytes),
+        };
         self.wrote(written, context)
     }
     fn poll_write_vectored(
@@ -220,6 +283,10 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A head alone is one slice.
+        if let [one] = slices {
+            return self.poll_write(context, one);
+        }
         ready!(self.poll_may_write(context))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.wrote(written, context)
@@ -257,6 +324,24 @@ impl AsyncWrite for ClientStream {
     }
 }
 
+/// The status of an answer that hyper gives by itself. Ours all have an `x-request-id`, and a body.
+fn unread_head(answer: &[u8]) -> Option<StatusCode> {
+    let status = [StatusCode::BAD_REQUEST, StatusCode::URI_TOO_LONG, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE]
+        .into_iter()
+        .find(|status| {
+            answer.strip_prefix(b"HTTP/1.1 ").is_some_and(|rest| rest.starts_with(status.as_str().as_bytes()))
+        })?;
+    let is_theirs = answer.len() <= UNREAD_ANSWER_MOST
+        && answer.ends_with(b"\r\n\r\n")
+        && memmem(answer, b"\r\ncontent-length: 0\r\n")
+        && !memmem(answer, b"\r\nx-request-id: ");
+    is_theirs.then_some(status)
+}
+
+fn memmem(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
 /// A timer that is set when it is needed and never set back before it fires: most deadlines are moved on often and
 /// reached never.
 #[derive(Default)]
@@ -281,6 +366,28 @@ impl Watch {
                 return true;
             }
             sleep.as_mut().reset(deadline.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answers_that_hyper_gives_by_itself_are_replaced() {
+        let theirs = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\
+                      date: Mon, 04 May 2026 12:00:00 GMT\r\n\r\n";
+        assert_eq!(unread_head(theirs.as_bytes()), Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        for ours in [
+            theirs.replace("date: ", "x-request-id: req_1\r\ndate: "),
+            theirs.replace("431", "200"),
+            theirs.replace("length: 0", "length: 7"),
+            format!("{theirs}{{}}"),
+            theirs.replace("Mon", &"x".repeat(300)),
+            "HTTP/1.1 400".to_owned(),
+        ] {
+            assert_eq!(unread_head(ours.as_bytes()), None, "{ours}");
         }
     }
 }

@@ -139,6 +139,7 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
             (key.id, presented, grant)
         }
     };
+    context.client.is_known();
     context.log.account.set(Some(grant.entry.account));
     Ok(Caller { id, presented, grant })
 }

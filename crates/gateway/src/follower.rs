@@ -232,6 +232,8 @@ impl Follower {
             return Err(FollowError::WentBack { found: grant.head, seen: self.applied });
         }
         let serves_for = self.lease.renewable.then(|| self.node.options.serves_for());
+        // Before it: where `/readyz` says 200, the metric says 1.
+        self.node.metrics.lease.set(1);
         self.node.gate.extend(asked, serves_for, grant.now);
         Ok(())
     }

@@ -175,6 +175,7 @@ impl Gateway {
             journal: journal.status(),
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            strangers: Arc::default(),
             drains: AtomicUsize::new(0),
             buffered: AtomicUsize::new(0),
             options,

@@ -44,6 +44,7 @@ mod receive;
 mod reply;
 mod route;
 mod settle;
+mod strangers;
 mod sink;
 mod upstream;
 mod worker;

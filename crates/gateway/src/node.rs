@@ -21,6 +21,7 @@ use crate::{
     management::Bridge,
     metrics::Metrics,
     pass::Passes,
+    strangers::Strangers,
     upstream::tls::Tls,
 };
 
@@ -43,6 +44,7 @@ pub(crate) struct Node {
     pub journal: Arc<Status>,
     pub draining: AtomicBool,
     pub connections: AtomicUsize,
+    pub strangers: Arc<Strangers>,
     /// Answers that are read on though their clients are gone.
     pub drains: AtomicUsize,
     /// Bytes of bodies held in memory.

@@ -105,6 +105,8 @@ pub struct Limits {
     pub buffered_bytes: usize,
     /// Connections of clients.
     pub connections: usize,
+    /// Of those, from one address (IPv6: from one site of 64 bits) and without a key shown on them.
+    pub strangers_per_address: usize,
     /// How long a client may take nothing of what is ready for it.
     pub write_stall: Duration,
     /// To reach an upstream, TLS included.
@@ -148,6 +150,7 @@ impl Default for Limits {
             body_least_bytes: 30 << 10,
             buffered_bytes: 512 << 20,
             connections: 10_000,
+            strangers_per_address: 2_500,
             write_stall: seconds(30),
             connect_timeout: seconds(5),
             upstream_first_byte_timeout: seconds(120),

@@ -251,14 +251,19 @@ impl Worker {
             node.metrics.connections_refused.inc();
             return;
         }
+        let Some(stranger) = node.strangers.enter(peer.ip(), self.limits.strangers_per_address) else {
+            node.connections.fetch_sub(1, Ordering::Relaxed);
+            node.metrics.connections_refused.inc();
+            return;
+        };
         node.metrics.connections.inc();
         #[cfg(not(target_os = "linux"))]
         let _ = stream.set_nodelay(true);
-        let client = ClientConnection::new();
+        let client = ClientConnection::new(Some(stranger));
         let number = self.clients_so_far.get();
         self.clients_so_far.set(number + 1);
         self.clients.borrow_mut().insert(number, Rc::clone(&client));
-        let stream = ClientStream::new(stream, Rc::clone(&client), Arc::clone(node));
+        let stream = ClientStream::new(stream, peer.ip(), Rc::clone(&client), Arc::clone(node));
         let worker = Rc::clone(self);
         let service = hyper::service::service_fn(move |request| {
             let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));

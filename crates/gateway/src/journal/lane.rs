@@ -101,6 +101,11 @@ impl Lane {
         let names = || if names_changed { directory_sync(&self.dir.path, shared.sync_file) } else { Ok(()) };
         let result = segments.iter().try_for_each(|(_, file)| (shared.sync_file)(file)).and_then(|()| names());
         if let Err(error) = result {
+            // The shipper has counted all of it and removed it between the look at it and this.
+            let is_removed = self.closed.load(Ordering::SeqCst) && !self.dir.path.exists();
+            if error.kind() == io::ErrorKind::NotFound && is_removed {
+                return;
+            }
             return self.break_for_good(shared, "sync", &error);
         }
         let newest = segments.last().map_or(0, |(number, _)| *number);

@@ -245,6 +245,30 @@ async fn a_write_that_fails_stops_admission_everywhere_and_the_lane_for_good() {
     assert_eq!(store.rows().len(), 1);
 }
 
+#[test]
+fn a_lane_that_is_removed_while_it_is_synced_breaks_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open_without_syncer(
+        directory.path(),
+        Options::new(Id::from_parts(0, &[0; 10])),
+        TestWorld::new(9).world(),
+        File::sync_data,
+    )
+    .unwrap();
+    // Its name is not on disk yet when the shipper, which has nothing left to ship, removes it.
+    drop(journal.new_lane().unwrap());
+    let lane = super::files::lanes_find(directory.path()).unwrap().remove(0);
+    lane.remove(File::sync_data).unwrap();
+    journal.shared.sync_all();
+    assert_eq!(journal.status().health(), Health::Good);
+    // One that is still written to is another matter.
+    let _writer = journal.new_lane().unwrap();
+    let lane = super::files::lanes_find(directory.path()).unwrap().remove(0);
+    lane.remove(File::sync_data).unwrap();
+    journal.shared.sync_all();
+    assert_eq!(journal.status().health(), Health::Broken);
+}
+
 #[tokio::test]
 async fn a_sync_that_fails_is_not_tried_again() {
     let directory = tempfile::tempdir().unwrap();
