@@ -222,6 +222,18 @@ async fn chores(watch: Watch, store: tollgate_store::Store, settings: Settings) 
                     Ok(rows) => tracing::info!(rows, "old usage rows were deleted"),
                     Err(error) => tracing::warn!(%error, "old usage rows could not be deleted"),
                 }
+                match store.changes_prune().await {
+                    Ok(0) => {}
+                    Ok(rows) => tracing::info!(rows, "old entries of the change log were deleted"),
+                    Err(error) => tracing::warn!(%error, "old entries of the change log could not be deleted"),
+                }
+                if let Some(keep) = settings.keep_audit {
+                    match store.audit_prune(now.minus(keep)).await {
+                        Ok(0) => {}
+                        Ok(rows) => tracing::info!(rows, "old entries of the audit log were deleted"),
+                        Err(error) => tracing::warn!(%error, "old entries of the audit log could not be deleted"),
+                    }
+                }
             }
         }
     }
@@ -249,6 +261,7 @@ fn gateway_options(settings: &Settings) -> anyhow::Result<GatewayOptions> {
         body_window: limits.body_idle,
         write_stall: limits.write_stall,
         connections: bytes(limits.connections),
+        strangers_per_address: bytes(limits.strangers_per_address),
         connect_timeout: settings.upstream.connect,
         upstream_first_byte_timeout: settings.upstream.first_byte,
         upstream_idle_timeout: settings.upstream.idle,

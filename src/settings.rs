@@ -182,6 +182,8 @@ pub struct Settings {
     pub keep_requests: Duration,
     /// `usage.keep_minutes`
     pub keep_minutes: Duration,
+    /// `audit.keep`; `None`: for ever
+    pub keep_audit: Option<Duration>,
     /// `limits`
     pub limits: Limits,
     /// `upstream`
@@ -216,6 +218,8 @@ pub struct Limits {
     pub write_stall: Duration,
     /// `connections`
     pub connections: u64,
+    /// `strangers_per_address`
+    pub strangers_per_address: u64,
 }
 
 /// `upstream`
@@ -305,6 +309,7 @@ impl Settings {
         let data = std::path::absolute(&data).unwrap_or(data);
         let (listen, store, journal) = (root.section("listen")?, root.section("store")?, root.section("journal")?);
         let (fleet, keys, usage) = (root.section("fleet")?, root.section("keys")?, root.section("usage")?);
+        let audit = root.section("audit")?;
         let (limits, upstream, log) = (root.section("limits")?, root.section("upstream")?, root.section("log")?);
         Ok(Self {
             listen: address(&listen, "address")?.ok_or_else(|| listen.invalid("address", "is empty".to_owned()))?,
@@ -332,6 +337,10 @@ impl Settings {
             sign_in: sign_in::options(&root, base, environment)?,
             keep_requests: usage.duration("keep_requests", HOUR, DAY * 36_500)?,
             keep_minutes: usage.duration("keep_minutes", DAY, DAY * 36_500)?,
+            keep_audit: match audit.text("keep")? {
+                "ever" => None,
+                _ => Some(audit.duration("keep", DAY, DAY * 36_500)?),
+            },
             limits: Limits {
                 header_time: limits.duration("header_time", MS, HOUR)?,
                 header_size: limits.size("header_size", 8 << 10, 16 << 20)?,
@@ -339,6 +348,7 @@ impl Settings {
                 body_idle: limits.duration("body_idle", MS, HOUR)?,
                 write_stall: limits.duration("write_stall", MS, HOUR)?,
                 connections: limits.number("connections", 1, 10_000_000)?,
+                strangers_per_address: limits.number("strangers_per_address", 1, 10_000_000)?,
             },
             upstream: UpstreamTimes {
                 connect: upstream.duration("connect", MS, HOUR)?,

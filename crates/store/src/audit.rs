@@ -11,6 +11,8 @@ use crate::{
 
 /// Cursors of the audit log.
 const LIST: char = 'l';
+/// Entries deleted in one step, so that nobody waits long behind one.
+const PRUNE_STEP: i64 = 1_000;
 /// An action or a subject as a filter is no longer than this; a longer one is that of nothing.
 const LONGEST_FILTER: usize = 200;
 
@@ -30,6 +32,26 @@ pub struct AuditFilter {
 }
 
 impl Store {
+    /// Deletes entries from before an instant, the oldest first, in small steps; how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn audit_prune(&self, before: Timestamp) -> Result<u64> {
+        let mut pruned = 0;
+        loop {
+            let mut tx = self.pools().begin().await?;
+            // By row number, which grows with time: no index by time is needed, and a clock that was set back for a while
+            // only keeps more.
+            let sql = "DELETE FROM audit WHERE no IN (SELECT no FROM (SELECT no, at FROM audit ORDER BY no LIMIT $2) o
+                       WHERE o.at < $1)";
+            let step = tx.execute(sql, values![before, PRUNE_STEP]).await?;
+            tx.commit().await?;
+            pruned += step;
+            if step == 0 {
+                return Ok(pruned);
+            }
+        }
+    }
     /// Entries of the audit log, newest first.
     ///
     /// # Errors

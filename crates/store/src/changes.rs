@@ -26,6 +26,7 @@ pub(crate) mod clock;
 mod fleet;
 mod leases;
 mod local;
+mod prune;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use tollgate_core::{Change, ChangeKind, Id, Seq, Timestamp, change::Node, name::
 
 use self::clock::Reading;
 pub(crate) use self::fleet::Fleet;
+pub use self::prune::CHANGES_KEPT;
 use crate::{Result, Store, StoreEngine, StoreError, engine::Row, value::values};
 
 /// Where the new head is told.

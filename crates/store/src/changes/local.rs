@@ -24,7 +24,7 @@ pub(crate) struct LocalNode {
     version: String,
     epoch: i64,
     grants: i64,
-    acked: Seq,
+    pub(super) acked: Seq,
     cuts: BTreeMap<Seq, u64>,
     joined_at: Timestamp,
     renewed_at: Timestamp,

@@ -7,6 +7,7 @@ use tollgate_store::{
     PageRequest,
     accounts::{AccountEdit, NewAccount, PlanEdit},
     audit::AuditFilter,
+    changes::{CHANGES_KEPT, NodeReport, Renewal},
     keyring::Changed,
     keys::KeyTransition,
 };
@@ -19,6 +20,8 @@ contract! {
     the_keyring_reads_each_changed_thing_once_in_the_order_of_its_last_change,
     waiting_for_a_change_ends_with_it_or_with_the_time,
     every_write_leaves_an_audit_row_without_hash_or_secret,
+    old_changes_go_once_every_node_has_them_and_no_node_misses_one,
+    old_entries_of_the_audit_log_go_where_that_is_wanted,
 }
 
 async fn the_log_has_no_gaps_under_twenty_writers(fixture: Fixture) {
@@ -172,4 +175,48 @@ async fn every_write_leaves_an_audit_row_without_hash_or_secret(fixture: Fixture
     assert_eq!(count(AuditFilter { subject: Some("a\u{0}".into()), ..Default::default() }).await, 0);
     assert_eq!(count(AuditFilter { from: Some(fixture.world.now()), ..Default::default() }).await, 5);
     assert_eq!(count(AuditFilter { to: Some(fixture.world.now()), ..Default::default() }).await, 0);
+}
+
+async fn old_changes_go_once_every_node_has_them_and_no_node_misses_one(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = store.seed().await.unwrap().account;
+    let lease = store.node_join(&named("n"), "1").await.unwrap();
+    let base = store.keyring_base().await.unwrap().seq;
+    for at in 0..3 {
+        make_key(&fixture, account, &format!("old {at}")).await;
+    }
+    store.change_acknowledge(&lease, Seq(base.0 + 2), &[]).await.unwrap();
+    fixture.hands.forward(CHANGES_KEPT + Duration::from_secs(1));
+    make_key(&fixture, account, "new").await;
+    assert!(store.changes_prune().await.unwrap() > 0);
+    // What the node lacks is there, and comes without a gap.
+    let report = NodeReport { applied: Seq(base.0 + 2), journal_bytes: 0, complete_until: fixture.world.now() };
+    let Renewal::Granted(grant) = store.lease_renew(&lease, &report).await.unwrap() else {
+        panic!("the lease is gone")
+    };
+    let seqs: Vec<i64> = grant.changes.iter().map(|change| change.seq.0).collect();
+    assert_eq!(seqs, [base.0 + 3, base.0 + 4]);
+    store.change_acknowledge(&lease, grant.head, &[]).await.unwrap();
+    assert_eq!(store.changes_prune().await.unwrap(), 1, "the new one is kept for its time");
+    assert_eq!(store.keyring_base().await.unwrap().seq, grant.head, "the head stays");
+    // Nobody is there: all that is old goes, and the next change follows on.
+    store.lease_release(&lease).await.unwrap();
+    fixture.hands.forward(CHANGES_KEPT + Duration::from_secs(1));
+    assert_eq!(store.changes_prune().await.unwrap(), 1);
+    make_key(&fixture, account, "after").await;
+    let log = store.changes_after(grant.head, 10).await.unwrap();
+    assert_eq!(log.iter().map(|change| change.seq.0).collect::<Vec<_>>(), [grant.head.0 + 1]);
+}
+
+async fn old_entries_of_the_audit_log_go_where_that_is_wanted(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = store.seed().await.unwrap().account;
+    make_key(&fixture, account, "old").await;
+    fixture.hands.forward(Duration::from_secs(86_400));
+    let now = fixture.world.now();
+    let key = make_key(&fixture, account, "new").await;
+    assert!(store.audit_prune(now).await.unwrap() > 1);
+    let left = store.audit_list(&AuditFilter::default(), &PageRequest::default()).await.unwrap().data;
+    assert_eq!(left.iter().map(|entry| entry.subject.clone()).collect::<Vec<_>>(), [key.id.to_string()]);
+    assert_eq!(store.audit_prune(now).await.unwrap(), 0);
 }
