@@ -23,10 +23,6 @@ mod world;
 
 use std::process::ExitCode;
 
-/// Requests and batches of usage are many short-lived pieces: the system's allocator took about a tenth of their time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Everything that we make holds secrets or counts: for our own user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
