@@ -14,9 +14,9 @@ fn copies(count: u64) -> String {
     format!(
         "BEGIN;
         CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n;
-        INSERT INTO keys (id, public_id, account_no, name, all_models, state, created_at, created_by, hash, search_text, version)
+        INSERT INTO keys (id, public_id, account_no, name, all_models, state, created_at, created_by, hash, search_text, version, prefix)
         SELECT 'key_' || lower(hex(randomblob(16))), substr(lower(hex(randomblob(6))), 1, 12), account_no, 'key ' || i, 0, state,
-               created_at, created_by, randomblob(32), 'key ' || i, 1
+               created_at, created_by, randomblob(32), 'key ' || i, 1, prefix
         FROM n CROSS JOIN (SELECT * FROM keys LIMIT 1);
         INSERT INTO key_models (key_no, model_no)
         SELECT keys.no, models.no FROM keys CROSS JOIN (SELECT no FROM models ORDER BY no LIMIT 2) AS models

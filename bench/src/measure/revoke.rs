@@ -104,16 +104,19 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
     let late = sorted.get(sorted.len() * 99 / 100).copied().unwrap_or_default();
     let middle = median(took).unwrap_or_default();
     let admitted = seen.admitted_after.load(Ordering::Relaxed);
+    let met = |median: Duration| if median.as_millis() < 5 { "" } else { ", missed" };
     Ok(vec![
         Line {
             what: "revoke over HTTP of a key in use".to_owned(),
             ours: format!("{} median", ms(alone)),
-            neighbour: format!(
-                "under {BUSY} busy clients, {AT_ONCE} revokes at once: {} median, {} at the 99th percentile",
-                ms(middle),
-                ms(late)
-            ),
-            goal: format!("median within 5 ms{}", if alone.as_millis() < 5 { "" } else { ", missed" }),
+            neighbour: String::new(),
+            goal: format!("median within 5 ms{}", met(alone)),
+        },
+        Line {
+            what: format!("the same under {BUSY} busy clients, {AT_ONCE} revokes at once"),
+            ours: format!("{} median, {} at the 99th percentile", ms(middle), ms(late)),
+            neighbour: String::new(),
+            goal: format!("median within 5 ms{}", met(middle)),
         },
         Line {
             what: format!("requests admitted after their key's revoke returned, in {tries} tries"),

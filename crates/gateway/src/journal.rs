@@ -29,8 +29,9 @@
 //!    from the journal that the store has, and the recovery would settle its attempt again.
 //! 4. *Once.* A batch and the lane's watermark are one transaction, which checks the watermark; numbers
 //!    of records, and of what recovery makes, never change ([`collect`]).
-//! 5. *Enough is kept.* Segments are deleted only when all in them is shipped and a carry file with the
-//!    attempts that are still open is on disk; a lane is renamed before it is deleted (`files`).
+//! 5. *Enough is kept.* Segments are deleted only when all in them is shipped, the store has it on disk,
+//!    and a carry file with the attempts that are still open is; a lane is renamed before it is deleted
+//!    (`files`).
 //! 6. *Bounded.* Intents are refused when the journal is full, so that progress and settlements of what
 //!    was admitted still fit; memory holds the attempts in flight and one batch a lane.
 //!

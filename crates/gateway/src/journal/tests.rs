@@ -223,6 +223,31 @@ async fn shipped_segments_of_a_running_lane_are_deleted_though_an_old_attempt_is
 }
 
 #[tokio::test]
+async fn nothing_is_deleted_while_a_power_cut_could_take_back_what_was_shipped() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, world) = (Store::default(), TestWorld::new(5).world());
+    let journal = open_with(directory.path(), |options| options.segment_bytes = 4_096).unwrap();
+    let mut shipper = Shipper::new(&journal, &store);
+    let mut lane = journal.new_lane().unwrap();
+    for _ in 0..80 {
+        let short = intent(&world);
+        lane.intent(&short).unwrap();
+        lane.settle(&settlement(&short, 1)).unwrap();
+    }
+    store.cannot_make_last.store(true, Ordering::SeqCst);
+    assert!(shipper.drain(WHILE).await.complete);
+    let whole = journal.status().bytes();
+    assert!(store.rows().len() == 80 && whole > 10_000, "{whole}");
+    drop(lane);
+    shipper.retry_now();
+    shipper.pass().await;
+    assert_eq!((journal.status().bytes(), journal.status().lanes()), (whole, 1), "a lane that is over stays too");
+    store.cannot_make_last.store(false, Ordering::SeqCst);
+    assert!(shipper.drain(WHILE).await.complete);
+    assert_eq!((journal.status().bytes(), journal.status().lanes()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_write_that_fails_stops_admission_everywhere_and_the_lane_for_good() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, world) = (open(directory.path()), TestWorld::new(6).world());

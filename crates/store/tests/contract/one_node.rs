@@ -1,12 +1,19 @@
 //! One node, in this process: the same calls without a network, and another process beside it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tollgate_core::{Seq, Timestamp};
+use tollgate_core::{Id, No, Seq, Timestamp};
 use tollgate_store::{
     StoreError,
     changes::{ConfirmedBy, NodeReport, Renewal},
     keys::KeyTransition,
+    usage::Shipped,
 };
 
 use crate::support::*;
@@ -15,6 +22,8 @@ contract_of_one_node! {
     a_revoke_is_confirmed_as_soon_as_the_node_acknowledges,
     a_second_node_is_refused_until_the_first_has_gone,
     a_node_that_ends_is_waited_for_no_more,
+    a_write_passes_a_backlog_of_usage_and_its_batches_are_short_for_a_while,
+    a_batch_that_is_given_up_leaves_nothing_and_holds_nobody_up,
     another_process_may_write_and_the_node_sees_it,
     only_the_owner_can_read_the_file,
     a_file_that_is_no_store_is_refused,
@@ -122,4 +131,73 @@ async fn a_file_that_is_no_store_is_refused(fixture: Fixture) {
     assert!(matches!(opened, Err(StoreError::Unavailable(_))));
     let opened = tollgate_store::Store::open(options("mysql://nowhere"), fixture.world.clone()).await;
     assert!(matches!(opened, Err(StoreError::State(_))));
+}
+
+/// The size of a batch while nobody waits.
+fn usual_batch(store: &tollgate_store::Store) -> usize {
+    (0..1_000).map(|_| store.usage_batch_most()).max().unwrap()
+}
+
+async fn a_write_passes_a_backlog_of_usage_and_its_batches_are_short_for_a_while(fixture: Fixture) {
+    let store = fixture.store.clone();
+    let account = store.seed().await.unwrap().account;
+    let key = make_key(&fixture, account, "k").await;
+    let usual = usual_batch(&store);
+    assert_eq!(store.usage_batch_most(), usual, "the writes before are forgotten");
+    let world = fixture.world.clone();
+    let one = settlement(&world, No::new(1), key.no, No::new(1), "2026-05-04T12:00:30Z");
+    let counted = Arc::new(AtomicUsize::new(0));
+    let shipper = tokio::spawn({
+        let (store, counted, journal) = (store.clone(), Arc::clone(&counted), Id::new(&world));
+        async move {
+            let mut sizes = Vec::new();
+            for at in 0u64.. {
+                let most = store.usage_batch_most();
+                sizes.push(most);
+                let batch: Vec<_> = (0..most)
+                    .map(|_| tollgate_core::usage::Settlement { attempt: Id::new(&world), ..one.clone() })
+                    .collect();
+                assert_eq!(store.usage_ship(journal, at, at + 1, &batch).await.unwrap(), Shipped::Counted);
+                counted.fetch_add(1, Ordering::SeqCst);
+                let has_been_short = sizes.iter().any(|size| *size < usual);
+                if has_been_short && most == usual {
+                    break;
+                }
+            }
+            sizes
+        }
+    });
+    while counted.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let before = counted.load(Ordering::SeqCst);
+    store.key_transition(&system(), account, key.id, KeyTransition::Revoke).await.unwrap();
+    let passed = counted.load(Ordering::SeqCst) - before;
+    assert!(passed <= 2, "{passed} batches went before a write that was asked for");
+    let sizes = shipper.await.unwrap();
+    let short: Vec<_> = sizes.iter().filter(|size| **size < usual).collect();
+    assert!(short.len() >= 10 && short.iter().all(|size| **size <= usual / 10), "{sizes:?}");
+}
+
+async fn a_batch_that_is_given_up_leaves_nothing_and_holds_nobody_up(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = store.seed().await.unwrap().account;
+    let key = make_key(&fixture, account, "k").await;
+    let at = "2026-05-04T12:00:30Z";
+    let batch: Vec<_> = (0..500).map(|_| settlement(&fixture.world, No::new(1), key.no, No::new(1), at)).collect();
+    let journal = Id::new(&fixture.world);
+    for polls in 1..40 {
+        // Given up at every point where it waits.
+        let mut shipping = Box::pin(store.usage_ship(journal, 0, 1, &batch));
+        for _ in 0..polls {
+            if tokio::time::timeout(Duration::from_micros(200), &mut shipping).await.is_ok() {
+                break;
+            }
+        }
+        drop(shipping);
+        make_key(&fixture, account, &format!("k{polls}")).await;
+        let watermark = store.journal_watermark(journal).await.unwrap();
+        let counted = store.key_recent_requests(key.no).await.unwrap();
+        assert_eq!(counted, if watermark == 1 { (500, 500) } else { (0, 0) });
+    }
 }
