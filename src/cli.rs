@@ -8,6 +8,7 @@ mod audit;
 mod body;
 mod failure;
 mod find;
+mod json;
 mod keys;
 mod models;
 mod nodes;

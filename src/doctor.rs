@@ -111,7 +111,7 @@ fn report(screen: &Screen, findings: &Findings) -> Result<(), Failure> {
             json!({ "about": finding.about, "verdict": word, "found": finding.found, "advice": finding.advice })
         };
         let entries: Vec<Value> = findings.0.iter().map(entry).collect();
-        screen.print_json(&json!({ "healthy": faults == 0, "data": entries }))?;
+        screen.print_json(&json!({ "healthy": faults == 0, "data": entries }).into())?;
     } else {
         let row = |finding: &Finding| {
             let (word, tone) = finding.verdict.shown();

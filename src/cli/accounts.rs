@@ -9,6 +9,7 @@ use super::{
     body::Body,
     failure::Failure,
     find,
+    json::Json,
     screen::Entry,
     words,
 };
@@ -127,7 +128,7 @@ fn standing(account: &Value) -> &'static str {
     }
 }
 
-fn show(api: &Api, account: &Value) -> Result<(), Failure> {
+fn show(api: &Api, account: &Json) -> Result<(), Failure> {
     if api.screen.json() {
         return api.screen.print_json(account);
     }

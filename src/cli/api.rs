@@ -6,11 +6,15 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Value, value::RawValue};
 use tollgate_core::World;
 use ureq::http;
 
-use super::{failure::Failure, screen::Screen};
+use super::{
+    failure::Failure,
+    json::{Json, Page},
+    screen::Screen,
+};
 use crate::settings::Environment;
 
 /// Connecting takes at most this long.
@@ -98,12 +102,8 @@ pub struct Answer {
 
 impl Answer {
     /// The text as JSON.
-    pub fn json(&self) -> Result<Value, Failure> {
-        if self.text.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_str(&self.text)
-            .map_err(|_| Failure::No("the answer is not JSON: is TOLLGATE_URL the address of a Tollgate?".to_owned()))
+    pub fn json(&self) -> Result<Json, Failure> {
+        Json::parse(&self.text).map_err(|_| no_json())
     }
 }
 
@@ -151,19 +151,19 @@ impl Api {
     pub fn list(&self, path: &str, query: &[(&str, Option<String>)], limit: usize) -> Result<Vec<Value>, Failure> {
         let (rows, cursor) = self.pages(path, query, limit)?;
         if self.screen.json() {
-            self.screen.print_json(&json!({ "data": rows, "next_cursor": cursor }))?;
+            self.screen.print_json(&Json::list(&rows, cursor.as_deref()).map_err(|_| no_json())?)?;
         } else if cursor.is_some() {
             self.screen.say(&format!("The first {limit}; --limit shows more."));
         }
-        Ok(rows)
+        values(&rows)
     }
     /// A list that has no pages. With `--json` it is printed.
     pub fn whole(&self, path: &str, call: Call<'_>) -> Result<Vec<Value>, Failure> {
-        let mut list = self.get(path, call)?.json()?;
+        let list = self.get(path, call)?.json()?;
         if self.screen.json() {
             self.screen.print_json(&list)?;
         }
-        match list.get_mut("data").map(Value::take) {
+        match list.into_value().get_mut("data").map(Value::take) {
             Some(Value::Array(rows)) => Ok(rows),
             _ => Ok(Vec::new()),
         }
@@ -174,26 +174,25 @@ impl Api {
     }
     /// A list's rows, up to `limit`, not to be shown.
     pub fn rows(&self, path: &str, query: &[(&str, Option<String>)], limit: usize) -> Result<Vec<Value>, Failure> {
-        Ok(self.pages(path, query, limit)?.0)
+        values(&self.pages(path, query, limit)?.0)
     }
     fn pages(
         &self,
         path: &str,
         query: &[(&str, Option<String>)],
         limit: usize,
-    ) -> Result<(Vec<Value>, Option<String>), Failure> {
-        let mut rows: Vec<Value> = Vec::new();
+    ) -> Result<(Vec<Box<RawValue>>, Option<String>), Failure> {
+        let mut rows = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let mut call = Call::default().query("limit", Some(PAGE.min(limit - rows.len())));
             for (name, value) in query {
                 call = call.query(name, value.as_ref());
             }
-            let mut page = self.get(path, call.query("cursor", cursor.as_ref()))?.json()?;
-            if let Some(Value::Array(data)) = page.get_mut("data").map(Value::take) {
-                rows.extend(data);
-            }
-            cursor = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+            let page = self.get(path, call.query("cursor", cursor.as_ref()))?;
+            let page: Page = serde_json::from_str(&page.text).map_err(|_| no_json())?;
+            rows.extend(page.data);
+            cursor = page.next_cursor;
             if cursor.is_none() || rows.len() >= limit {
                 return Ok((rows, cursor));
             }
@@ -249,6 +248,14 @@ pub fn agent(connect: Duration, whole: Duration) -> ureq::Agent {
         .tls_config(tls)
         .build()
         .new_agent()
+}
+
+fn no_json() -> Failure {
+    Failure::No("the answer is not JSON: is TOLLGATE_URL the address of a Tollgate?".to_owned())
+}
+
+fn values(rows: &[Box<RawValue>]) -> Result<Vec<Value>, Failure> {
+    rows.iter().map(|row| serde_json::from_str(row.get()).map_err(|_| no_json())).collect()
 }
 
 fn unreachable(base: &str, error: &ureq::Error) -> Failure {

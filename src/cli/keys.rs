@@ -8,6 +8,7 @@ use super::{
     body::Body,
     failure::Failure,
     find,
+    json::Json,
     screen::Entry,
     words,
 };
@@ -200,7 +201,7 @@ fn list(
     api.screen.table(&["KEY", "~NAME", "STATUS", "~MODELS", "LAST USED"], rows.collect(), none)
 }
 
-fn show(api: &Api, key: &Value) -> Result<(), Failure> {
+fn show(api: &Api, key: &Json) -> Result<(), Failure> {
     let now = api.world.now();
     let with_distance = |field: &str, absent: &str| match words::time(key, field) {
         time if time.is_empty() => absent.to_owned(),
@@ -305,7 +306,7 @@ fn effect(what: &str, body: &Value, pending: bool) -> String {
 }
 
 /// Prints a key's text: this once.
-fn shown_once(api: &Api, answer: &Value, done: &str) -> Result<(), Failure> {
+fn shown_once(api: &Api, answer: &Json, done: &str) -> Result<(), Failure> {
     if api.screen.json() {
         return api.screen.print_json(answer);
     }
@@ -335,7 +336,7 @@ fn end(api: &Api, when: &str) -> Result<Value, Failure> {
 
 impl KeyArgument {
     /// The key's record, whichever way it was named.
-    fn find(&self, api: &Api) -> Result<Value, Failure> {
+    fn find(&self, api: &Api) -> Result<Json, Failure> {
         let id = if self.key.starts_with("key_") { self.key.clone() } else { self.search(api)? };
         let call = Call::default().query("account", self.account.account.as_ref());
         api.get(&format!("keys/{}", percent_encoded(&id)), call)?.json()

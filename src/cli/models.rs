@@ -11,7 +11,9 @@ use super::{
     api::{Api, Call, percent_encoded},
     body::Body,
     failure::Failure,
-    find, words,
+    find,
+    json::Json,
+    words,
 };
 
 #[derive(Debug, Subcommand)]
@@ -193,7 +195,7 @@ fn served_by(model: &Value, most: usize) -> String {
     words::listed(servers.iter().map(|server| words::text(server, "upstream")), most)
 }
 
-fn show(api: &Api, model: &Value) -> Result<(), Failure> {
+fn show(api: &Api, model: &Json) -> Result<(), Failure> {
     if api.screen.json() {
         return api.screen.print_json(model);
     }

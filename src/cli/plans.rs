@@ -1,14 +1,15 @@
 //! `tollgate plans`: what accounts subscribe to.
 
 use clap::{Subcommand, builder::BoolishValueParser};
-use serde_json::Value;
 use tollgate_core::name::{Handle, Label};
 
 use super::{
     api::{Api, Call, percent_encoded},
     body::Body,
     failure::Failure,
-    find, words,
+    find,
+    json::Json,
+    words,
 };
 
 #[derive(Debug, Subcommand)]
@@ -93,7 +94,7 @@ fn path(plan: &Handle) -> String {
     format!("plans/{}", percent_encoded(plan.as_str()))
 }
 
-fn show(api: &Api, plan: &Value) -> Result<(), Failure> {
+fn show(api: &Api, plan: &Json) -> Result<(), Failure> {
     if api.screen.json() {
         return api.screen.print_json(plan);
     }

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
 
-use super::failure::Failure;
+use super::{failure::Failure, json::Json};
 use crate::settings::Environment;
 
 /// Where the output goes.
@@ -102,9 +102,8 @@ impl Screen {
         Ok(out.flush()?)
     }
     /// Writes what the API answered: for people's eyes in lines, for programs in one.
-    pub fn print_json(&self, value: &serde_json::Value) -> Result<(), Failure> {
-        let text = if self.width.is_some() { format!("{value:#}") } else { value.to_string() };
-        self.print(&text)
+    pub fn print_json(&self, answer: &Json) -> Result<(), Failure> {
+        self.print(&if self.width.is_some() { answer.lines() } else { answer.line() })
     }
     /// Says something beside the result.
     pub fn say(&self, text: &str) {

@@ -15,6 +15,7 @@ use super::{
     body::Body,
     failure::Failure,
     find,
+    json::Json,
     screen::Entry,
     words,
 };
@@ -176,7 +177,7 @@ fn health(upstream: &Value) -> &'static str {
     }
 }
 
-fn show(api: &Api, upstream: &Value) -> Result<(), Failure> {
+fn show(api: &Api, upstream: &Json) -> Result<(), Failure> {
     if api.screen.json() {
         return api.screen.print_json(upstream);
     }

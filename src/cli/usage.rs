@@ -106,7 +106,10 @@ pub fn run(arguments: &UsageArguments, api: &Api) -> Result<(), Failure> {
     match format {
         Format::Csv => api.screen.print(&answer.text),
         Format::Json => api.screen.print_json(&answer.json()?),
-        Format::Table => table(arguments, time, &answer.json()?, api),
+        Format::Table => {
+            let report = answer.json()?;
+            table(arguments, time, &report, api)
+        }
     }
 }
 

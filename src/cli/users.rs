@@ -12,6 +12,7 @@ use super::{
     body::Body,
     failure::Failure,
     find,
+    json::Json,
     keys::AccountArgument,
     screen::Entry,
     words,
@@ -168,7 +169,7 @@ fn roles(user: &Value) -> String {
     roles.join(", ")
 }
 
-fn show(api: &Api, user: &Value) -> Result<(), Failure> {
+fn show(api: &Api, user: &Json) -> Result<(), Failure> {
     if api.screen.json() {
         return api.screen.print_json(user);
     }

@@ -44,7 +44,10 @@ async fn the_key_nouns_from_making_to_revoking(engine: Engine) {
         listed.stdout.contains("ci") && listed.stdout.contains(hint) && listed.stdout.contains("active"),
         "{listed:?}"
     );
-    let id = cli.run(&["keys", "list", "--json"]).expect(0).json()["data"][0]["id"].as_str().unwrap().to_owned();
+    let as_json = cli.run(&["keys", "list", "--json"]).expect(0);
+    let api = house.api("GET", "keys").send().await.expect(200);
+    assert_eq!(as_json.stdout.trim_end(), String::from_utf8_lossy(&api.body), "as the API said it");
+    let id = as_json.json()["data"][0]["id"].as_str().unwrap().to_owned();
     // By id, by hint, by name.
     for name in [id.as_str(), hint, "ci"] {
         let shown = cli.run(&["keys", "show", name]).expect(0);
@@ -138,11 +141,14 @@ async fn the_operators_nouns_make_change_show_and_remove(engine: Engine) {
     ada.run(&["accounts", "list"]).expect(4);
     ok(&["accounts", "edit", "acme", "--no-plan"]);
     assert_eq!(house.ask(key.trim_end(), "chat-a").await, "402 plan_required");
+    assert!(ok(&["keys", "list", "--account", "acme"]).contains("active (no paid plan)"));
     let refused = ada.run(&["keys", "create", "--name", "more", "--models", "all"]).expect(1);
     assert!(refused.stderr.contains("plan_required") && refused.stderr.contains("sales@example.com"), "{refused:?}");
     ok(&["accounts", "edit", "acme", "--plan", "pro"]);
     ok(&["users", "edit", "ada@example.com", "--disable"]);
     assert!(house.ask(key.trim_end(), "chat-a").await.starts_with("401"));
+    let listed = ok(&["keys", "list", "--account", "acme", "--status", "disabled"]);
+    assert!(listed.contains("disabled (its maker is disabled)"), "{listed}");
     ada.run(&["keys", "list"]).expect(4);
     assert!(ok(&["nodes", "list"]).lines().count() >= 2);
     let audit = ok(&["audit", "list", "--action", "account."]);

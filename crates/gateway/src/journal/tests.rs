@@ -282,13 +282,13 @@ fn a_lane_that_is_removed_while_it_is_synced_breaks_nothing() {
     .unwrap();
     // Its name is not on disk yet when the shipper, which has nothing left to ship, removes it.
     drop(journal.new_lane().unwrap());
-    let lane = super::files::lanes_find(directory.path()).unwrap().remove(0);
+    let lane = lanes_find(directory.path()).unwrap().remove(0);
     lane.remove(File::sync_data).unwrap();
     journal.shared.sync_all();
     assert_eq!(journal.status().health(), Health::Good);
     // One that is still written to is another matter.
     let _writer = journal.new_lane().unwrap();
-    let lane = super::files::lanes_find(directory.path()).unwrap().remove(0);
+    let lane = lanes_find(directory.path()).unwrap().remove(0);
     lane.remove(File::sync_data).unwrap();
     journal.shared.sync_all();
     assert_eq!(journal.status().health(), Health::Broken);
