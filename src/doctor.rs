@@ -369,13 +369,16 @@ async fn upstreams(store: &Store, key: &MasterKey, world: &World, findings: &mut
 }
 
 /// An upstream's answer to "which models have you?".
-struct UpstreamAnswer {
-    status: u16,
+pub struct UpstreamAnswer {
+    /// The HTTP status.
+    pub status: u16,
     date: Option<Timestamp>,
-    models: Option<Vec<String>>,
+    /// The ids of its list, where its body is one.
+    pub models: Option<Vec<String>>,
 }
 
-fn ask(base_url: &str, engine: Engine, credential: Option<&SecretText>) -> Result<UpstreamAnswer, String> {
+/// Asks an upstream for its models, within fixed limits; follows no redirect. An error never holds the credential.
+pub fn ask(base_url: &str, engine: Engine, credential: Option<&SecretText>) -> Result<UpstreamAnswer, String> {
     let mut request = http::Request::get(format!("{base_url}/models"));
     if let Some(credential) = credential {
         request = match engine {

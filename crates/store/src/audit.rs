@@ -1,10 +1,13 @@
 //! The audit log: read here, written inside every write's transaction.
 
+use std::collections::{HashMap, HashSet};
+
 use sqlx::AssertSqlSafe;
 use tollgate_core::{Account, Id, Timestamp, account::AuditEntry};
 
 use crate::{
     Page, PageRequest, Result, Store, StoreError,
+    bulk::placeholders,
     engine::Row,
     value::{Value, values},
 };
@@ -21,6 +24,8 @@ const LONGEST_FILTER: usize = 200;
 pub struct AuditFilter {
     /// Only of this account.
     pub account: Option<Id<Account>>,
+    /// Only by this actor (`user_…` or `system:<part>`).
+    pub actor: Option<String>,
     /// Only about this subject (an id as text).
     pub subject: Option<String>,
     /// Only this action (`key.revoke`) or, ending in a dot, this noun's (`key.`).
@@ -58,7 +63,7 @@ impl Store {
     /// A cursor that is none, or when the store fails.
     pub async fn audit_list(&self, filter: &AuditFilter, page: &PageRequest) -> Result<Page<AuditEntry>> {
         let below = page.after_number(LIST)?.unwrap_or(i64::MAX);
-        let texts = [filter.subject.as_deref(), filter.action.as_deref()];
+        let texts = [filter.actor.as_deref(), filter.subject.as_deref(), filter.action.as_deref()];
         if texts.iter().flatten().any(|text| text.len() > LONGEST_FILTER || text.contains('\0')) {
             return Ok(Page { data: Vec::new(), next_cursor: None });
         }
@@ -75,6 +80,9 @@ impl Store {
         if let Some(account) = filter.account {
             // By row number, so that the index serves it.
             with(" AND e.account_no = (SELECT no FROM accounts WHERE id = $n)", account.into());
+        }
+        if let Some(actor) = &filter.actor {
+            with(" AND e.actor = $n", actor.as_str().into());
         }
         if let Some(subject) = &filter.subject {
             with(" AND e.subject = $n", subject.as_str().into());
@@ -97,6 +105,57 @@ impl Store {
         Ok(Page { data: page.data.into_iter().map(|(_, entry)| entry).collect(), next_cursor: page.next_cursor })
     }
 }
+
+impl Store {
+    /// What people call the things of these ids now: a key's name, an account's handle, a user's name. Those of
+    /// other kinds, and those that are gone, are left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn names_of(&self, ids: &[&str]) -> Result<HashMap<String, String>> {
+        let mut names = HashMap::new();
+        for (kind, column, table) in NAMED {
+            let of_kind: Vec<&str> = ids.iter().copied().filter(|id| id.starts_with(kind)).collect();
+            for some in of_kind.chunks(MOST_IDS) {
+                let sql = format!("SELECT id, {column} FROM {table} WHERE id IN ({})", placeholders(1, some.len()));
+                let values = some.iter().map(|id| Value::from(*id)).collect();
+                for row in &self.pools().rows(AssertSqlSafe(sql), values).await? {
+                    let mut columns = row.columns();
+                    names.insert(columns.next()?, columns.next()?);
+                }
+            }
+        }
+        Ok(names)
+    }
+    /// Which of these users are operators.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn operators_among(&self, ids: &[&str]) -> Result<HashSet<String>> {
+        let mut operators = HashSet::new();
+        let users: Vec<&str> = ids.iter().copied().filter(|id| id.starts_with("user_")).collect();
+        for some in users.chunks(MOST_IDS) {
+            let sql = format!("SELECT id FROM users WHERE operator = 1 AND id IN ({})", placeholders(1, some.len()));
+            let values = some.iter().map(|id| Value::from(*id)).collect();
+            for row in &self.pools().rows(AssertSqlSafe(sql), values).await? {
+                operators.insert(row.columns().next()?);
+            }
+        }
+        Ok(operators)
+    }
+}
+
+/// How ids begin, what people call such a thing, and where that stands.
+const NAMED: [(&str, &str, &str); 6] = [
+    ("key_", "name", "keys"),
+    ("acct_", "handle", "accounts"),
+    ("user_", "name", "users"),
+    ("plan_", "handle", "plans"),
+    ("model_", "name", "models"),
+    ("up_", "name", "upstreams"),
+];
+/// Most ids of one statement.
+const MOST_IDS: usize = 500;
 
 fn entry_of(row: &Row) -> Result<(i64, AuditEntry)> {
     let mut columns = row.columns();

@@ -4,6 +4,7 @@
 //! again, by another row.
 
 mod models;
+mod overview;
 pub(crate) mod row;
 mod upstreams;
 
@@ -17,6 +18,7 @@ use tollgate_core::{
     name::{Label, ModelName, Slug},
 };
 
+pub use self::overview::{NamingKey, Served};
 use self::row::{MODEL, UPSTREAM, model_of, sealed_upstream_of};
 use crate::{
     Committed, Page, PageRequest, Result, Store, StoreError,

@@ -179,6 +179,12 @@ pub struct NodeView {
     pub active: bool,
     /// What it last said of its journal: bytes not shipped.
     pub journal_bytes: u64,
+    /// Everything that ended before is shipped, as it last said; the epoch where it has said nothing yet.
+    pub complete_until: Timestamp,
+    /// Grows each time it joins.
+    pub epoch: i64,
+    /// How long a grant of its lease counts; absent where the lease is held as long as the process runs (SQLite).
+    pub lease: Option<Duration>,
 }
 
 impl Store {
@@ -298,6 +304,13 @@ impl Store {
         }
     }
 
+    /// The head of the change log: what a node that lags has yet to apply ends here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn change_head(&self) -> Result<Seq> {
+        self.head_read().await.map(Seq)
+    }
     /// The head of the log as the store says.
     pub(crate) async fn head_read(&self) -> Result<i64> {
         let row = self.pools().row("SELECT seq FROM authority", values![]).await?;

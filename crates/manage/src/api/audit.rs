@@ -72,6 +72,9 @@ pub(super) struct ListQuery {
     /// Only this account's, by name or id; an operator who names none sees all.
     #[param(example = "default")]
     account: Option<String>,
+    /// Only by this actor: a user's id, or `system:` and a part of the program.
+    #[param(example = "user_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
+    actor: Option<String>,
     /// Only about this id.
     #[param(example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
     subject: Option<String>,
@@ -103,7 +106,13 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Answer {
     let page = page(query.cursor, query.limit)?;
-    let filter =
-        AuditFilter { account: None, subject: query.subject, action: query.action, from: query.from, to: query.to };
+    let filter = AuditFilter {
+        account: None,
+        actor: query.actor,
+        subject: query.subject,
+        action: query.action,
+        from: query.from,
+        to: query.to,
+    };
     Ok(list_response(services.audit_list(&principal, query.account.as_deref(), filter, &page).await?, view))
 }

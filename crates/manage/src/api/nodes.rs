@@ -24,30 +24,48 @@ struct NodeOut {
     /// When it last renewed its lease.
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T09:30:00Z")]
     renewed_at: Timestamp,
+    /// When its lease ends unless it is renewed; null where the lease is held as long as the process runs (SQLite), and
+    /// where there is none.
+    #[schema(value_type = Option<String>, format = DateTime, example = "2026-11-20T09:30:10Z")]
+    lease_until: Option<Timestamp>,
+    /// Grows each time it joins.
+    #[schema(example = 1)]
+    epoch: i64,
     /// What it has applied of the change log.
     #[schema(example = 42)]
     applied: i64,
+    /// Where the change log ends; above `applied`: the node has yet to apply the rest.
+    #[schema(example = 42)]
+    head: i64,
     /// Whether it holds a lease, and so serves.
     #[schema(example = true)]
     active: bool,
     /// Bytes of its journal that are not counted yet.
     #[schema(example = 0)]
     journal_bytes: u64,
+    /// Everything that ended before is counted; null where it has said nothing yet.
+    #[schema(value_type = Option<String>, format = DateTime, example = "2026-11-20T09:30:00Z")]
+    complete_until: Option<Timestamp>,
 }
 
 /// List nodes, newest first; those gone for a day are left out.
 #[utoipa::path(get, path = "/api/v1/nodes", operation_id = "node_list", tag = "nodes",
     responses((status = 200, body = List<NodeOut>)), extensions(("x-access" = json!("operator"))))]
 pub(super) async fn list(State(services): State<Services>, principal: Principal) -> Answer {
-    let nodes = services.node_list(&principal).await?.into_iter().map(|node| NodeOut {
+    let (nodes, head) = services.node_list(&principal).await?;
+    let nodes = nodes.into_iter().map(|node| NodeOut {
+        lease_until: node.lease.filter(|_| node.active).map(|lease| node.renewed_at.plus(lease)),
         id: node.id,
         name: node.name.to_string(),
         version: node.version,
         joined_at: node.joined_at,
         renewed_at: node.renewed_at,
+        epoch: node.epoch,
         applied: node.applied.0,
+        head: head.0,
         active: node.active,
         journal_bytes: node.journal_bytes,
+        complete_until: Some(node.complete_until).filter(|at| *at > Timestamp::default()),
     });
     Ok(Json(List { data: nodes.collect(), next_cursor: None }).into_response())
 }

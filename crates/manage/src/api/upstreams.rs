@@ -1,6 +1,6 @@
 //! `upstreams`: the servers that serve models. Operators only; a credential goes in and never comes out.
 
-use axum::extract::State;
+use axum::{extract::State, response::IntoResponse};
 use serde::Serialize;
 use tollgate_core::{
     Id, Timestamp, Upstream,
@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 use super::{Answer, Changed, List, changed, created, list as list_response, models::PageQuery, one, with_etag};
 use crate::{
     UpstreamHealthView,
-    extract::{Body, IfMatch, Named, Query, page},
+    extract::{Body, IfMatch, Named, Nothing, OptionalBody, Query, page},
     principal::Principal,
-    services::{Services, UpstreamChange, UpstreamInput},
+    services::{Services, UpstreamChange, UpstreamInput, UpstreamTest},
 };
 
 /// A server that serves models.
@@ -118,6 +118,21 @@ pub(super) async fn edit(
     let confirmed = services.upstream_edit(&principal, &upstream, change, version).await?;
     let version = confirmed.value.version;
     Ok(with_etag(changed(confirmed, view(&services)), version))
+}
+
+/// Try an upstream now: ask it for its models with its own credential, and compare them with the catalogue.
+///
+/// Always 200 where there is such an upstream; `verdict` says what came of it.
+#[utoipa::path(post, path = "/api/v1/upstreams/{upstream}/test", operation_id = "upstream_test", tag = "upstreams",
+    params(("upstream" = String, Path, description = "name or id", example = "gpu-a")),
+    responses((status = 200, body = UpstreamTest)), extensions(("x-access" = json!("operator"))))]
+pub(super) async fn test(
+    State(services): State<Services>,
+    principal: Principal,
+    Named(upstream): Named<String>,
+    OptionalBody(Nothing {}): OptionalBody<Nothing>,
+) -> Answer {
+    Ok(axum::Json(services.upstream_test(&principal, &upstream).await?).into_response())
 }
 
 /// Remove an upstream that serves no model.

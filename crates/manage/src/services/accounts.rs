@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Account, Id, Plan, Role, Timestamp, User,
+    Account, Id, Plan, Role, Seq, Timestamp, User,
     account::{AccountAction, AuditEntry},
     name::{Email, Handle, Label},
 };
@@ -42,6 +42,16 @@ pub struct AccountInput {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime, example = "2030-01-31T12:00:00Z")]
     pub plan_until: Option<Timestamp>,
+    /// Its first owner: a user's id, or a mail address, for which a user is made where there is none.
+    #[serde(default)]
+    #[schema(example = "ada@example.com")]
+    pub owner: Option<String>,
+}
+
+/// Who is to own a new account.
+enum Owner {
+    Known(Id<User>),
+    New(Email, Label),
 }
 
 /// What changes in an account; what is not named stays.
@@ -185,10 +195,48 @@ impl Services {
         if input.plan.is_none() && input.plan_until.is_some() {
             return Err(ServiceError::invalid("plan_until", "plan_until needs a plan"));
         }
+        let owner = match &input.owner {
+            Some(owner) => Some(self.owner(owner).await?),
+            None => None,
+        };
+        let (actor, membership) = (principal.actor(), input.handle.clone());
         let plan = input.plan.map(|plan| (plan, input.plan_until));
         let new = NewAccount { handle: input.handle, name, plan };
-        let committed = self.store().account_create(&principal.actor(), new).await?;
+        let committed = self.store().account_create(&actor, new).await?;
+        match owner {
+            None => {}
+            Some(Owner::Known(user)) => {
+                let edit = UserEdit { memberships: vec![(membership, Some(Role::Owner))], ..UserEdit::default() };
+                // It only gives: nothing waits for it.
+                drop(self.store().user_edit(&actor, user, edit, None).await?);
+            }
+            Some(Owner::New(email, name)) => {
+                let memberships = vec![(membership, Role::Owner)];
+                let new = NewUser { name, email: Some(email), operator: false, memberships };
+                self.store().user_create(&actor, new).await?;
+            }
+        }
         Ok(Confirmed::extending(self.store(), committed).await)
+    }
+    /// Whom a text means: asked before the account is made, so that a wrong one leaves none behind.
+    async fn owner(&self, text: &str) -> Result<Owner, ServiceError> {
+        let invalid = |why: &str| ServiceError::invalid("owner", why);
+        if let Ok(id) = text.parse::<Id<User>>() {
+            return match self.store().user_get(id).await {
+                Ok(user) if user.disabled_at.is_some() => Err(invalid("this user is disabled")),
+                Ok(_) => Ok(Owner::Known(id)),
+                Err(StoreError::NotFound) => Err(invalid("there is no such user")),
+                Err(error) => Err(error.into()),
+            };
+        }
+        let email: Email = text.parse().map_err(|_| invalid("an owner is a user's id or a mail address"))?;
+        Ok(match self.store().user_by_email(&email).await? {
+            Some(id) => Owner::Known(id),
+            None => {
+                let name = email.as_str().split('@').next().unwrap_or_default().parse();
+                Owner::New(email, name.map_err(|error| ServiceError::invalid("owner", error))?)
+            }
+        })
     }
     /// All accounts.
     ///
@@ -397,15 +445,31 @@ impl Services {
         let scope = principal.scope(self, account).await?;
         scope.as_ref().map_or(Ok(()), |access| access.require(AccountAction::MembersRead))?;
         filter.account = scope.map(|access| access.account.id);
-        self.store().audit_list(&filter, page).await.map_err(ServiceError::of_list)
+        let mut entries = self.store().audit_list(&filter, page).await.map_err(ServiceError::of_list)?;
+        if !principal.is_operator() {
+            self.hide_operators(principal, &mut entries.data).await?;
+        }
+        Ok(entries)
     }
-    /// The nodes.
+    /// An account's owner learns that an operator did something, and neither from where nor with which token.
+    async fn hide_operators(&self, principal: &Principal, entries: &mut [AuditEntry]) -> Result<(), ServiceError> {
+        let own = principal.user().id.to_string();
+        let actors: Vec<&str> = entries.iter().map(|entry| entry.actor.as_str()).filter(|id| *id != own).collect();
+        let operators = self.store().operators_among(&actors).await?;
+        for entry in entries.iter_mut().filter(|entry| operators.contains(&entry.actor)) {
+            (entry.address, entry.token) = (None, None);
+        }
+        Ok(())
+    }
+    /// The nodes, and where the change log ends that they follow.
     ///
     /// # Errors
     /// A caller who may not, or when the store fails.
-    pub async fn node_list(&self, principal: &Principal) -> Result<Vec<NodeView>, ServiceError> {
+    pub async fn node_list(&self, principal: &Principal) -> Result<(Vec<NodeView>, Seq), ServiceError> {
         principal.require_operator()?;
-        Ok(self.store().node_list().await?)
+        // The nodes after the head: a node that has applied more is no riddle, one that seems to lag would be.
+        let head = self.store().change_head().await?;
+        Ok((self.store().node_list().await?, head))
     }
 }
 

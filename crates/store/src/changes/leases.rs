@@ -258,7 +258,7 @@ impl Store {
             .rows(
                 "SELECT id, name, version, joined_at, renewed_at, acked,
                         CAST(CASE WHEN state = 'active' THEN 1 ELSE 0 END AS BIGINT),
-                        journal_bytes
+                        journal_bytes, complete_until, epoch, lease_ms
                  FROM nodes WHERE state = 'active' OR renewed_at >= $1 ORDER BY joined_at DESC, id DESC",
                 values![self.world().now().minus(GONE)],
             )
@@ -275,6 +275,9 @@ impl Store {
                     applied: Seq(columns.next()?),
                     active: columns.next::<i64>()? != 0,
                     journal_bytes: columns.next()?,
+                    complete_until: columns.next()?,
+                    epoch: columns.next()?,
+                    lease: Some(lease_of(columns.next()?)),
                 })
             })
             .collect()

@@ -44,6 +44,9 @@ impl LocalNode {
             applied: self.acked.max(self.report.applied),
             active: true,
             journal_bytes: self.report.journal_bytes,
+            complete_until: self.report.complete_until,
+            epoch: self.epoch,
+            lease: None,
         }
     }
     pub(super) fn member(&self) -> Member {
