@@ -169,8 +169,8 @@ impl Pools {
             }
         }
     }
-    /// Begins a transaction that a power cut may undo: whoever makes it can make it again until [`Pools::make_last`]
-    /// has been called. On SQLite it does not wait for the disk.
+    /// Begins a transaction that a power cut may undo until another one, begun by [`Pools::begin`] and not empty, is
+    /// committed: whoever makes it can make it again. On SQLite it does not wait for the disk.
     pub(crate) async fn begin_repeatable(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_repeatable().await?),
@@ -182,18 +182,6 @@ impl Pools {
         match self {
             Self::Sqlite { writer, .. } => writer.is_hasty(),
             Self::Postgres(_) => false,
-        }
-    }
-    /// Brings all that was committed before to the disk.
-    pub(crate) async fn make_last(&self) -> Result<()> {
-        match self {
-            Self::Sqlite { .. } => {
-                let mut tx = self.begin().await?;
-                // A commit is synced only if it wrote something.
-                tx.execute("UPDATE authority SET seq = seq", Vec::new()).await?;
-                tx.commit().await
-            }
-            Self::Postgres(_) => Ok(()),
         }
     }
     /// Notes that SQLite's write-ahead log has grown by `pages`; whether that makes `most` since this last said so.
