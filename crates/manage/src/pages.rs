@@ -27,6 +27,8 @@ mod look;
 mod me;
 mod members;
 mod models;
+mod operator;
+mod sheet;
 mod sign_in;
 mod texts;
 mod usage;
@@ -60,6 +62,7 @@ pub(crate) fn router(services: &Services) -> Router<Services> {
         .merge(home::router())
         .merge(keys::router())
         .merge(models::router())
+        .merge(operator::router())
         .merge(invitation::router())
         .merge(me::router())
         .merge(members::router())

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::{
     look::{Lang, cookie},
-    texts::{Common, Keys, Me, Members, plural},
+    texts::{Common, Keys, Me, Members, OpCommon, fill, plural},
 };
 
 const FLASH_COOKIE: &str = "tollgate_flash";
@@ -41,6 +41,15 @@ pub(crate) enum Flash {
     KeyDisabled(u64),
     /// A key was enabled.
     KeyEnabled,
+    /// Something was taken away: how many nodes have confirmed it, and how many running streams were ended.
+    InForce {
+        /// The nodes.
+        nodes: u64,
+        /// The streams.
+        streams: u64,
+    },
+    /// Something was taken away, and not every node has confirmed it yet.
+    NotProven,
 }
 
 impl Flash {
@@ -60,6 +69,8 @@ impl Flash {
             Self::KeySaved(streams) => ("key-saved", vec![streams]),
             Self::KeyDisabled(streams) => ("key-disabled", vec![streams]),
             Self::KeyEnabled => ("key-enabled", vec![]),
+            Self::InForce { nodes, streams } => ("in-force", vec![nodes, streams]),
+            Self::NotProven => ("not-proven", vec![]),
         }
     }
     fn from_parts(name: &str, numbers: &[u64]) -> Option<Self> {
@@ -77,12 +88,15 @@ impl Flash {
             ("key-saved", [streams]) => Self::KeySaved(*streams),
             ("key-disabled", [streams]) => Self::KeyDisabled(*streams),
             ("key-enabled", []) => Self::KeyEnabled,
+            ("in-force", [nodes, streams]) => Self::InForce { nodes: *nodes, streams: *streams },
+            ("not-proven", []) => Self::NotProven,
             _ => return None,
         })
     }
     /// Its words.
     pub(crate) fn text(self, lang: Lang) -> String {
         let (keys, me, members) = (Keys::of(lang), Me::of(lang), Members::of(lang));
+        let operator = OpCommon::of(lang);
         match self {
             Self::Saved => Common::of(lang).done_saved.to_owned(),
             Self::PasswordSaved => me.flash_password.to_owned(),
@@ -98,6 +112,9 @@ impl Flash {
             Self::KeySaved(streams) => plural(lang, streams, keys.flash_saved_one, keys.flash_saved_many),
             Self::KeyDisabled(streams) => plural(lang, streams, keys.flash_disabled_one, keys.flash_disabled_many),
             Self::KeyEnabled => keys.flash_enabled.to_owned(),
+            Self::InForce { nodes: 1, streams } => fill(operator.in_force_one, &[&lang.count(streams)]),
+            Self::InForce { nodes, streams } => fill(operator.in_force, &[&lang.count(nodes), &lang.count(streams)]),
+            Self::NotProven => operator.not_proven.to_owned(),
         }
     }
 
@@ -142,6 +159,9 @@ mod tests {
             Flash::KeySaved(2),
             Flash::KeyDisabled(1),
             Flash::KeyEnabled,
+            Flash::InForce { nodes: 1, streams: 0 },
+            Flash::InForce { nodes: 3, streams: 2 },
+            Flash::NotProven,
         ] {
             let set = flash.to_cookie();
             let headers =

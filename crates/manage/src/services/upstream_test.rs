@@ -72,7 +72,7 @@ impl Verdict {
             (200, Some(_)) if missing.is_empty() => Self::Good,
             (200, Some(_)) => Self::ModelsMissing,
             (401 | 403, _) => Self::CredentialRefused,
-            (300..400, _) => Self::Redirected,
+            (300..=399, _) => Self::Redirected,
             (500.., _) => Self::ServerError,
             _ => Self::NoList,
         }

@@ -18,7 +18,10 @@ use tollgate_core::{
     secret::{KeyHint, Prefix},
     world::{Clock, Entropy},
 };
-use tollgate_manage::{Inference, InferenceFuture, ManageOptions, SignInOptions, UpstreamHealthSource, UpstreamHealthView, services};
+use tollgate_manage::{
+    Inference, InferenceFuture, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions, UpstreamHealthSource,
+    UpstreamHealthView, UpstreamProbe, services,
+};
 use tollgate_store::{Store, StoreOptions};
 use tower::ServiceExt;
 

@@ -1,0 +1,349 @@
+//! Making an account and changing it: each a sheet of its own.
+
+use askama::Template;
+use axum::{Router, extract::State, response::Response, routing::get};
+use http::StatusCode;
+use tollgate_core::{
+    Plan, Timestamp,
+    name::{Handle, Label},
+};
+use tollgate_store::PageRequest;
+
+use super::{Operator, Which, in_force, parse_utc, said_of, utc_field};
+use crate::{
+    pages::{
+        Chrome, FieldErrors, Flash, Form, Paged, Place, Viewer, render,
+        sheet::{Confirm, Rename},
+        texts::{Errors, OpAccounts, OpCommon, fill, plural},
+    },
+    services::{AccountChange, AccountInput, ServiceError, Services},
+};
+
+pub(super) fn router() -> Router<Services> {
+    Router::new()
+        .route("/operator/accounts/new", get(create_form).post(create))
+        .route("/operator/accounts/{account}/edit", get(rename_form).post(rename))
+        .route("/operator/accounts/{account}/plan", get(plan_form).post(plan_set))
+        .route("/operator/accounts/{account}/lapse", get(lapse_ask).post(lapse))
+        .route("/operator/accounts/{account}/suspend", get(suspend_ask).post(suspend))
+        .route("/operator/accounts/{account}/resume", get(resume_ask).post(resume))
+}
+
+/// What was typed for a new account.
+#[derive(Default)]
+struct Typed {
+    handle: String,
+    name: String,
+    plan: String,
+    until: String,
+    owner: String,
+}
+
+#[derive(Template)]
+#[template(path = "operator/account_create.html")]
+struct CreatePage {
+    chrome: Chrome,
+    t: &'static OpAccounts,
+    e: &'static Errors,
+    plans: Vec<Plan>,
+    typed: Typed,
+    errors: FieldErrors,
+}
+
+#[derive(Template)]
+#[template(path = "operator/account_plan.html")]
+struct PlanPage {
+    chrome: Chrome,
+    t: &'static OpAccounts,
+    c: &'static OpCommon,
+    e: &'static Errors,
+    id: String,
+    title: String,
+    version: i64,
+    /// What it is now, where somebody else changed it.
+    now: Option<String>,
+    plans: Vec<Plan>,
+    typed_plan: String,
+    typed_until: String,
+    errors: FieldErrors,
+}
+
+/// All plans, as many as one page of a list holds.
+async fn plans(services: &Services, viewer: &Viewer) -> Result<Vec<Plan>, ServiceError> {
+    let page = PageRequest { cursor: None, limit: PageRequest::MOST };
+    Ok(services.plan_list(&viewer.principal, &page).await?.data)
+}
+
+async fn create_page(services: &Services, viewer: &Viewer, typed: Typed, errors: FieldErrors) -> Paged {
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = CreatePage {
+        chrome: Chrome::operator(viewer, Place::Accounts),
+        t: OpAccounts::of(viewer.look.lang),
+        e: Errors::of(viewer.look.lang),
+        plans: plans(services, viewer).await?,
+        typed,
+        errors,
+    };
+    Ok(render(status, &page))
+}
+
+async fn create_form(State(services): State<Services>, Operator(viewer): Operator) -> Paged {
+    let typed = Typed { plan: String::new(), ..Typed::default() };
+    create_page(&services, &viewer, typed, FieldErrors::default()).await
+}
+
+/// When a plan is to lapse, as typed; notes what is wrong with it.
+fn until(text: &str, t: &'static OpAccounts, now: Timestamp, errors: &mut FieldErrors) -> Option<Timestamp> {
+    if text.is_empty() {
+        return None;
+    }
+    let at = parse_utc(text);
+    match at {
+        None => errors.add("until", t.bad_time),
+        Some(at) if at <= now => errors.add("until", t.past_time),
+        Some(_) => {}
+    }
+    at
+}
+
+async fn create(State(services): State<Services>, Operator(viewer): Operator, form: Form) -> Paged {
+    let (t, e) = (OpAccounts::of(viewer.look.lang), Errors::of(viewer.look.lang));
+    let field = |name| form.text(name).to_owned();
+    let typed = Typed {
+        handle: field("handle"),
+        name: field("name"),
+        plan: field("plan"),
+        until: field("until"),
+        owner: field("owner"),
+    };
+    let mut errors = FieldErrors::default();
+    let handle = typed.handle.parse::<Handle>().map_err(|_| errors.add("handle", t.bad_handle)).ok();
+    let name = match typed.name.as_str() {
+        "" => None,
+        name => name.parse::<Label>().map_err(|_| errors.add("name", e.bad_name)).ok(),
+    };
+    let plan = match typed.plan.as_str() {
+        "" => None,
+        plan => plan.parse::<Handle>().map_err(|_| errors.add("plan", t.unknown_plan)).ok(),
+    };
+    let plan_until = until(&typed.until, t, services.world.now(), &mut errors);
+    if plan_until.is_some() && typed.plan.is_empty() {
+        errors.add("until", t.until_without_plan);
+    }
+    let (Some(handle), true) = (handle, errors.is_empty()) else {
+        return create_page(&services, &viewer, typed, errors).await;
+    };
+    let owner = form.some("owner").map(str::to_owned);
+    match services.account_create(&viewer.principal, AccountInput { handle, name, plan, plan_until, owner }).await {
+        Ok(made) => Ok(viewer.go_saying(&format!("/operator/accounts/{}", made.value.id), Flash::Saved)),
+        Err(error) => {
+            match (&error, said_of(&error)) {
+                (ServiceError::Exists(_), _) => errors.add("handle", t.handle_taken),
+                (_, Some(("owner", _))) => errors.add("owner", t.bad_owner),
+                (_, Some(("plan", _))) => errors.add("plan", t.unknown_plan),
+                _ => return Err(error.into()),
+            }
+            create_page(&services, &viewer, typed, errors).await
+        }
+    }
+}
+
+async fn rename_form(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
+    let account = services.account_line(&viewer.principal, &named).await?.account;
+    let sheet = Rename {
+        title: OpAccounts::of(viewer.look.lang).rename,
+        label: OpAccounts::of(viewer.look.lang).name,
+        action: format!("/operator/accounts/{}/edit", account.id),
+        back: format!("/operator/accounts/{}", account.id),
+        version: account.version,
+    };
+    Ok(sheet.page(Chrome::operator(&viewer, Place::Accounts), account.name.as_str(), None, FieldErrors::default()))
+}
+
+async fn rename(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    form: Form,
+) -> Paged {
+    let (t, e, c) =
+        (OpAccounts::of(viewer.look.lang), Errors::of(viewer.look.lang), OpCommon::of(viewer.look.lang));
+    let account = services.account_line(&viewer.principal, &named).await?.account;
+    let back = format!("/operator/accounts/{}", account.id);
+    let sheet = Rename {
+        title: t.rename,
+        label: t.name,
+        action: format!("{back}/edit"),
+        back: back.clone(),
+        version: account.version,
+    };
+    let chrome = Chrome::operator(&viewer, Place::Accounts);
+    let mut errors = FieldErrors::default();
+    let Ok(name) = form.text("name").parse::<Label>() else {
+        errors.add("name", e.bad_name);
+        return Ok(sheet.page(chrome, form.text("name"), None, errors));
+    };
+    let change = AccountChange { name: Some(name), ..AccountChange::default() };
+    match services.account_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+        Ok(_) => Ok(viewer.go_saying(&back, Flash::Saved)),
+        Err(ServiceError::VersionConflict) => {
+            errors.add("", e.conflict_title);
+            let now = fill(c.conflict_now, &[&account.name]);
+            Ok(sheet.page(chrome, form.text("name"), Some(now), errors))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The sheet of an account's plan; `typed` is what was typed, else what it is.
+async fn plan_page(
+    services: &Services,
+    viewer: &Viewer,
+    named: &str,
+    typed: Option<(&str, &str)>,
+    conflict: bool,
+    errors: FieldErrors,
+) -> Paged {
+    let (t, c) = (OpAccounts::of(viewer.look.lang), OpCommon::of(viewer.look.lang));
+    let line = services.account_line(&viewer.principal, named).await?;
+    let (account, plan_name) = (line.account, line.plan_name);
+    let plan = account.subscription.as_ref().map(|plan| plan.plan_handle.to_string()).unwrap_or_default();
+    // An end that has passed belonged to the time before.
+    let until = account.subscription.as_ref().and_then(|plan| plan.until).filter(|end| *end > services.world.now());
+    let until = until.map(utc_field).unwrap_or_default();
+    let title = fill(if plan.is_empty() { t.subscribe_of } else { t.change_plan_of }, &[&account.name]);
+    let now = conflict.then(|| {
+        let what = plan_name.as_ref().map_or(t.no_plan, Label::as_str);
+        fill(c.conflict_now, &[&what])
+    });
+    let (typed_plan, typed_until) = typed.map_or((plan, until), |(plan, until)| (plan.to_owned(), until.to_owned()));
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = PlanPage {
+        chrome: Chrome::operator(viewer, Place::Accounts),
+        t,
+        c,
+        e: Errors::of(viewer.look.lang),
+        id: account.id.to_string(),
+        title,
+        version: account.version,
+        now,
+        plans: plans(services, viewer).await?,
+        typed_plan,
+        typed_until,
+        errors,
+    };
+    Ok(render(status, &page))
+}
+
+async fn plan_form(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
+    plan_page(&services, &viewer, &named, None, false, FieldErrors::default()).await
+}
+
+async fn plan_set(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    form: Form,
+) -> Paged {
+    let (t, e) = (OpAccounts::of(viewer.look.lang), Errors::of(viewer.look.lang));
+    let typed = Some((form.text("plan"), form.text("until")));
+    let mut errors = FieldErrors::default();
+    let plan = match form.some("plan") {
+        None => None,
+        Some(plan) => plan.parse::<Handle>().map_err(|_| errors.add("plan", t.unknown_plan)).ok(),
+    };
+    let end = until(form.text("until"), t, services.world.now(), &mut errors);
+    if end.is_some() && form.some("plan").is_none() {
+        errors.add("until", t.until_without_plan);
+    }
+    if !errors.is_empty() {
+        return plan_page(&services, &viewer, &named, typed, false, errors).await;
+    }
+    let plan_until = plan.is_some().then_some(end);
+    let change = AccountChange { plan: Some(plan), plan_until, ..AccountChange::default() };
+    match services.account_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+        Ok(done) => Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), in_force(&done))),
+        Err(ServiceError::VersionConflict) => {
+            errors.add("", e.conflict_title);
+            plan_page(&services, &viewer, &named, typed, true, errors).await
+        }
+        Err(error) if said_of(&error).is_some() => {
+            errors.add("plan", t.unknown_plan);
+            plan_page(&services, &viewer, &named, typed, false, errors).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks before something of an account stops or goes on.
+async fn ask(services: &Services, viewer: &Viewer, named: &str, act: Act) -> Paged {
+    let lang = viewer.look.lang;
+    let t = OpAccounts::of(lang);
+    let line = services.account_line(&viewer.principal, named).await?;
+    let account = line.account;
+    let (title, button) = match act {
+        Act::Suspend => (t.suspend_of, t.suspend),
+        Act::Resume => (t.resume_of, t.resume),
+        Act::Lapse => (t.lapse_of, t.lapse),
+    };
+    let stops = plural(lang, line.keys, t.stops_key, t.stops_keys);
+    let lines = match act {
+        Act::Suspend => vec![stops, t.suspend_means.to_owned()],
+        Act::Lapse => vec![stops, t.lapse_means.to_owned()],
+        Act::Resume => vec![plural(lang, line.keys, t.resumes_key, t.resumes_keys)],
+    };
+    let back = format!("/operator/accounts/{}", account.id);
+    let confirm = Confirm {
+        title: fill(title, &[&account.name]),
+        lines,
+        action: format!("{back}/{}", act.path()),
+        back,
+        button,
+        harmful: act != Act::Resume,
+        ..Confirm::new(lang)
+    };
+    Ok(confirm.page(Chrome::operator(viewer, Place::Accounts)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Suspend,
+    Resume,
+    Lapse,
+}
+impl Act {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Lapse => "lapse",
+        }
+    }
+}
+
+async fn change(services: &Services, viewer: &Viewer, named: &str, change: AccountChange) -> Result<Response, ServiceError> {
+    let done = services.account_edit(&viewer.principal, named, change, None).await?;
+    Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), in_force(&done)))
+}
+
+async fn suspend_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
+    ask(&services, &viewer, &named, Act::Suspend).await
+}
+async fn resume_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
+    ask(&services, &viewer, &named, Act::Resume).await
+}
+async fn lapse_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
+    ask(&services, &viewer, &named, Act::Lapse).await
+}
+async fn suspend(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
+    let wanted = AccountChange { suspended: Some(true), ..AccountChange::default() };
+    Ok(change(&services, &viewer, &named, wanted).await?)
+}
+async fn resume(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
+    let wanted = AccountChange { suspended: Some(false), ..AccountChange::default() };
+    Ok(change(&services, &viewer, &named, wanted).await?)
+}
+async fn lapse(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
+    let wanted = AccountChange { plan_until: Some(Some(services.world.now())), ..AccountChange::default() };
+    Ok(change(&services, &viewer, &named, wanted).await?)
+}

@@ -1,0 +1,120 @@
+//! The operator's part.
+
+texts! {
+    /// Words that the operator's pages share.
+    OpCommon {
+        show: "Show", "Hiển thị";
+        show_all: "Show all", "Hiển thị tất cả";
+        nothing_found: "Nothing found", "Không tìm thấy gì";
+        created: "Created", "Ngày tạo";
+        save: "Save", "Lưu";
+        edit: "Edit", "Sửa";
+        remove: "Remove", "Xóa";
+        name: "Name", "Tên";
+        yes: "Yes", "Có";
+        no: "No", "Không";
+        pages: "Pages of this list", "Các trang của danh sách";
+        first_page: "First page", "Trang đầu";
+        next_page: "Next page", "Trang sau";
+        conflict_now: "Somebody changed it meanwhile; nothing of yours was saved. It is now: {}. Check, then save again.", "Người khác vừa thay đổi mục này; thay đổi của bạn chưa được lưu. Hiện tại là: {}. Hãy kiểm tra rồi lưu lại.";
+        and_more: "and {} more", "và {} mục nữa";
+        in_force_one: "Done. In force on the one node that serves; {} running streams were ended.", "Xong. Đã có hiệu lực trên nút duy nhất đang phục vụ; đã ngắt {} luồng đang chạy.";
+        in_force: "Done. In force everywhere: all {} nodes have confirmed; {} running streams were ended.", "Xong. Đã có hiệu lực ở mọi nơi: cả {} nút đã xác nhận; đã ngắt {} luồng đang chạy.";
+        not_proven: "The change is made and spreads, but not every node has confirmed it yet. Look at the nodes; a node that does not answer is shut out when its lease ends.", "Thay đổi đã được lưu và đang lan truyền, nhưng chưa phải nút nào cũng xác nhận. Hãy xem trang Nút; nút không trả lời sẽ bị loại khi hết hạn thuê.";
+    }
+}
+
+texts! {
+    /// Accounts.
+    OpAccounts {
+        lead: "Who pays and who is billed. Keys work while the account is on a running paid plan and not suspended.", "Bên trả tiền và nhận hóa đơn. API Key hoạt động khi tài khoản có gói trả phí còn hiệu lực và không bị tạm ngưng.";
+        create: "Create account", "Tạo tài khoản";
+        nodes_serving: "Nodes serving", "Nút đang phục vụ";
+        upstreams_healthy: "Upstreams healthy", "Máy chủ mô hình hoạt động tốt";
+        requests_today: "Requests today", "Yêu cầu hôm nay";
+        failed_today_one: "{} failed", "{} yêu cầu lỗi";
+        failed_today: "{} failed", "{} yêu cầu lỗi";
+        tokens_today: "Tokens today", "Token hôm nay";
+        since_midnight: "input and output, since midnight UTC", "đầu vào và đầu ra, từ 0 giờ UTC";
+        search: "Search by name or handle", "Tìm theo tên hoặc mã";
+        standing: "Standing", "Tình trạng";
+        any_standing: "Any", "Tất cả";
+        good: "Good", "Tốt";
+        without_plan: "No running paid plan", "Không có gói trả phí còn hiệu lực";
+        suspended: "Suspended", "Tạm ngưng";
+        lapsed: "Lapsed on", "Hết hạn ngày";
+        not_paid: "not paid", "không trả phí";
+        no_plan: "No plan", "Chưa có gói";
+        no_plan_yet: "No plan yet", "Chưa có gói";
+        plan: "Plan", "Gói dịch vụ";
+        members: "Members", "Thành viên";
+        keys: "Active keys", "API Key đang bật";
+        none: "No account fits. Search for something else, or create one.", "Không có tài khoản nào phù hợp. Hãy tìm nội dung khác hoặc tạo mới.";
+        rename: "Rename", "Đổi tên";
+        resume: "Resume", "Khôi phục";
+        suspend: "Suspend", "Tạm ngưng";
+        runs_until: "Runs until", "Có hiệu lực đến";
+        runs_on: "No end", "Không thời hạn";
+        change_plan: "Change plan", "Đổi gói";
+        subscribe: "Subscribe to a plan", "Đăng ký gói";
+        change_plan_of: "Change the plan of {}", "Đổi gói của {}";
+        subscribe_of: "Subscribe {} to a plan", "Đăng ký gói cho {}";
+        lapse: "Let the plan lapse now", "Chấm dứt gói ngay";
+        about: "About", "Thông tin";
+        handle: "Handle", "Mã";
+        goto: "Pages of this account", "Các trang của tài khoản này";
+        its_keys: "Its keys", "API Key của tài khoản";
+        its_usage: "Its usage", "Mức sử dụng";
+        its_members: "Its members", "Thành viên";
+        its_log: "Its audit log", "Nhật ký kiểm toán";
+        handle_hint: "In addresses and commands: 1 to 64 of a-z, 0-9 and -. It cannot be changed later.", "Dùng trong địa chỉ và câu lệnh: 1 đến 64 ký tự a-z, 0-9 và -. Không thể đổi về sau.";
+        name: "Name", "Tên";
+        name_hint: "For people. Left empty: the handle.", "Tên hiển thị. Để trống: dùng mã.";
+        until_field: "Runs until (UTC)", "Có hiệu lực đến (UTC)";
+        until_hint: "Left empty: without end. At that moment the account's keys stop.", "Để trống: không thời hạn. Đến thời điểm đó các API Key của tài khoản sẽ ngừng hoạt động.";
+        plan_hint: "Without a paid plan the account's keys stop at once, and nobody can create new ones.", "Không có gói trả phí, các API Key của tài khoản ngừng ngay và không thể tạo mới.";
+        owner: "First owner (optional)", "Chủ sở hữu đầu tiên (không bắt buộc)";
+        owner_hint: "A mail address or a user's ID. For an address that nobody has, a user is created; make a sign-in link on that user's page.", "Địa chỉ email hoặc ID người dùng. Nếu chưa có ai dùng email này, một người dùng mới được tạo; hãy tạo liên kết đăng nhập ở trang của người đó.";
+        bad_handle: "A handle has 1 to 64 of a-z, 0-9 and -, and begins with a letter or digit.", "Mã gồm 1 đến 64 ký tự a-z, 0-9 và -, bắt đầu bằng chữ hoặc số.";
+        handle_taken: "Another account has this handle.", "Mã này đã được tài khoản khác sử dụng.";
+        unknown_plan: "There is no such plan (any more).", "Không có gói này (hoặc đã bị xóa).";
+        bad_time: "Write a date and a time, such as 2030-01-31 12:00.", "Hãy nhập ngày và giờ, ví dụ 2030-01-31 12:00.";
+        past_time: "This moment has passed. To end the plan now, use “Let the plan lapse now”.", "Thời điểm này đã qua. Để chấm dứt ngay, hãy dùng “Chấm dứt gói ngay”.";
+        until_without_plan: "An end needs a plan.", "Muốn đặt thời hạn thì phải chọn gói.";
+        bad_owner: "Neither a mail address nor the ID of a user who can sign in.", "Không phải địa chỉ email hay ID của người dùng còn hoạt động.";
+        suspend_of: "Suspend {}?", "Tạm ngưng {}?";
+        resume_of: "Resume {}?", "Khôi phục {}?";
+        lapse_of: "Let the plan of {} lapse now?", "Chấm dứt gói của {} ngay bây giờ?";
+        stops_key: "Its {} active key stops at once, everywhere; running streams are cut.", "{} API Key đang bật của tài khoản ngừng ngay ở mọi nơi; các luồng đang chạy bị ngắt.";
+        stops_keys: "Its {} active keys stop at once, everywhere; running streams are cut.", "{} API Key đang bật của tài khoản ngừng ngay ở mọi nơi; các luồng đang chạy bị ngắt.";
+        suspend_means: "Its members see that it is suspended. Resuming brings the keys back as they were.", "Thành viên sẽ thấy tài khoản bị tạm ngưng. Khi khôi phục, các API Key hoạt động lại như cũ.";
+        lapse_means: "Nothing is deleted: with a new plan the keys work again.", "Không có gì bị xóa: khi có gói mới, các API Key hoạt động lại.";
+        resumes_key: "Its {} active key works again as soon as every node knows, if the plan runs.", "{} API Key đang bật sẽ hoạt động lại ngay khi mọi nút được thông báo, nếu gói còn hiệu lực.";
+        resumes_keys: "Its {} active keys work again as soon as every node knows, if the plan runs.", "{} API Key đang bật sẽ hoạt động lại ngay khi mọi nút được thông báo, nếu gói còn hiệu lực.";
+    }
+}
+
+texts! {
+    /// Plans.
+    OpPlans {
+        lead: "What accounts subscribe to. Only on a paid plan do keys work.", "Những gói mà tài khoản đăng ký. API Key chỉ hoạt động khi có gói trả phí.";
+        create: "Create plan", "Tạo gói";
+        code: "Code", "Mã gói";
+        code_hint: "In commands: 1 to 64 of a-z, 0-9 and -. It cannot be changed later.", "Dùng trong câu lệnh: 1 đến 64 ký tự a-z, 0-9 và -. Không thể đổi về sau.";
+        name_hint: "For people. Left empty: the code.", "Tên hiển thị. Để trống: dùng mã gói.";
+        paid: "Paid", "Trả phí";
+        paid_box: "A paid plan: its accounts may create and use keys", "Gói trả phí: tài khoản được tạo và sử dụng API Key";
+        paid_hint: "Taken away, the keys of all accounts on this plan stop at once.", "Nếu bỏ chọn, API Key của mọi tài khoản dùng gói này ngừng ngay.";
+        accounts: "Accounts", "Tài khoản";
+        none: "Without a plan no account can have keys. Create the first one.", "Không có gói thì không tài khoản nào có API Key. Hãy tạo gói đầu tiên.";
+        edit_of: "Edit the plan {}", "Sửa gói {}";
+        remove_of: "Remove the plan {}?", "Xóa gói {}?";
+        remove_means: "No account is on it. Nothing else changes.", "Không có tài khoản nào dùng gói này. Không có gì khác thay đổi.";
+        in_use_one: "{} account is on this plan: give it another one first.", "{} tài khoản đang dùng gói này: hãy chuyển sang gói khác trước.";
+        in_use: "{} accounts are on this plan: give them another one first.", "{} tài khoản đang dùng gói này: hãy chuyển sang gói khác trước.";
+        bad_code: "A code has 1 to 64 of a-z, 0-9 and -, and begins with a letter or digit.", "Mã gói gồm 1 đến 64 ký tự a-z, 0-9 và -, bắt đầu bằng chữ hoặc số.";
+        code_taken: "Another plan has this code.", "Mã này đã được gói khác sử dụng.";
+        unpaid_stops: "{} accounts with {} active keys are on this plan: those keys stop at once.", "{} tài khoản với {} API Key đang bật dùng gói này: các API Key đó sẽ ngừng ngay.";
+        confirm_unpaid: "Yes, stop the keys of all accounts on this plan", "Đồng ý ngừng API Key của mọi tài khoản dùng gói này";
+    }
+}
