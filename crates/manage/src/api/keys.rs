@@ -1,7 +1,7 @@
 //! `keys`: API keys for inference.
 
 use axum::{
-    extract::State,
+    extract::{FromRequest, FromRequestParts, Request, State},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::{
     extract::{Body, IdempotencyKey, IfMatch, Named, Nothing, OptionalBody, Query, from_text, page},
     principal::Principal,
     problem::with_contact,
-    services::{Confirmed, KeyChange, KeyInput, KeyShown, RotateInput, Services},
+    services::{Confirmed, KeyChange, KeyInput, KeyShown, RotateInput, ServiceError, Services},
 };
 
 /// An API key. Its text is shown once, when it is made or rotated, and is not kept.
@@ -284,6 +284,33 @@ fn tagged(services: &Services, confirmed: Confirmed<Key>) -> Response {
     with_etag(changed(confirmed, view(services)), version)
 }
 
+/// A call that moves one key along its life: who calls, which key, of which account; it brings no body, or `{}`.
+pub(super) struct KeyAct {
+    principal: Principal,
+    id: Id<Key>,
+    account: Option<String>,
+}
+
+impl FromRequest<Services> for KeyAct {
+    type Rejection = ServiceError;
+    async fn from_request(request: Request, services: &Services) -> Result<Self, ServiceError> {
+        let (mut parts, body) = request.into_parts();
+        let principal = Principal::from_request_parts(&mut parts, services).await?;
+        let Named(id) = Named::from_request_parts(&mut parts, services).await?;
+        let Query(AccountQuery { account }) = Query::from_request_parts(&mut parts, services).await?;
+        let request = Request::from_parts(parts, body);
+        let OptionalBody(Nothing {}) = OptionalBody::from_request(request, services).await?;
+        Ok(Self { principal, id, account })
+    }
+}
+
+impl KeyAct {
+    async fn transition(self, services: &Services, transition: KeyTransition) -> Answer {
+        let Self { principal, id, account } = self;
+        Ok(tagged(services, services.key_transition(&principal, account.as_deref(), id, transition).await?))
+    }
+}
+
 /// Revoke a key, for ever.
 ///
 /// Answers once no node will admit the key and the streams that it had open have ended. A revoked key may be revoked
@@ -292,15 +319,8 @@ fn tagged(services: &Services, confirmed: Confirmed<Key>) -> Response {
     params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
     responses((status = 200, body = Changed<KeyView>), (status = 202, body = Changed<KeyView>)),
     extensions(("x-access" = json!("member"))))]
-pub(super) async fn revoke(
-    State(services): State<Services>,
-    principal: Principal,
-    Named(id): Named<Id<Key>>,
-    Query(query): Query<AccountQuery>,
-    OptionalBody(Nothing {}): OptionalBody<Nothing>,
-) -> Answer {
-    let account = query.account.as_deref();
-    Ok(tagged(&services, services.key_transition(&principal, account, id, KeyTransition::Revoke).await?))
+pub(super) async fn revoke(State(services): State<Services>, act: KeyAct) -> Answer {
+    act.transition(&services, KeyTransition::Revoke).await
 }
 
 /// Switch a key off until it is enabled again.
@@ -309,15 +329,8 @@ pub(super) async fn revoke(
     responses((status = 200, body = Changed<KeyView>), (status = 202, body = Changed<KeyView>),
         (status = 409, description = "not_possible: the key is revoked or leaked")),
     extensions(("x-access" = json!("member"))))]
-pub(super) async fn disable(
-    State(services): State<Services>,
-    principal: Principal,
-    Named(id): Named<Id<Key>>,
-    Query(query): Query<AccountQuery>,
-    OptionalBody(Nothing {}): OptionalBody<Nothing>,
-) -> Answer {
-    let account = query.account.as_deref();
-    Ok(tagged(&services, services.key_transition(&principal, account, id, KeyTransition::Disable).await?))
+pub(super) async fn disable(State(services): State<Services>, act: KeyAct) -> Answer {
+    act.transition(&services, KeyTransition::Disable).await
 }
 
 /// Switch a disabled key on again; a leaked one too, if the report was wrong.
@@ -326,15 +339,8 @@ pub(super) async fn disable(
     responses((status = 200, body = Changed<KeyView>),
         (status = 409, description = "not_possible: the key is revoked, or its maker may have no keys here")),
     extensions(("x-access" = json!("member"))))]
-pub(super) async fn enable(
-    State(services): State<Services>,
-    principal: Principal,
-    Named(id): Named<Id<Key>>,
-    Query(query): Query<AccountQuery>,
-    OptionalBody(Nothing {}): OptionalBody<Nothing>,
-) -> Answer {
-    let account = query.account.as_deref();
-    Ok(tagged(&services, services.key_transition(&principal, account, id, KeyTransition::Enable).await?))
+pub(super) async fn enable(State(services): State<Services>, act: KeyAct) -> Answer {
+    act.transition(&services, KeyTransition::Enable).await
 }
 
 /// Give a key a new text under the same id and show it, this once.
