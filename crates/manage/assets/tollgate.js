@@ -118,7 +118,10 @@
   dialog()?.addEventListener("cancel", (event) => { if (mustFinish()) event.preventDefault(); });
   dialog()?.addEventListener("keydown", (event) => { if (event.key === "Escape" && mustFinish()) event.preventDefault(); });
   dialog()?.addEventListener("close", () => {
+    // Something was done: what stands behind the dialog is older than that.
+    const isOld = body().querySelector("[data-reload]") !== null;
     body().replaceChildren();
+    if (isOld) location.reload();
     opener?.isConnected && opener.focus();
   });
   document.addEventListener("submit", (event) => {
@@ -158,7 +161,11 @@
     clearTimeout(timer);
     line().hidden = true;
   });
-  window.addEventListener("pagehide", () => { clearTimeout(timer); });
+  window.addEventListener("pagehide", () => {
+    clearTimeout(timer);
+    // What is shown once does not go into the browser's memory of pages.
+    for (const part of document.querySelectorAll("[data-once]")) part.remove();
+  });
   // Pages that are left by a plain link or form, too.
   window.addEventListener("beforeunload", () => { timer = setTimeout(() => { line().hidden = false; }, SLOW_MS); });
   // A page from the browser's memory is asked for anew: it may show what must not be seen again.

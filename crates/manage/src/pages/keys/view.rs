@@ -1,0 +1,188 @@
+//! A key as pages show it.
+
+use tollgate_core::{
+    Key, KeyStatus, Permission, Timestamp,
+    account::Standing,
+    key::{KeyBlock, KeyState},
+};
+
+use super::super::{
+    Chrome, Lang, When,
+    chrome::Contact,
+    encode,
+    texts::{Keys, fill},
+};
+use crate::{principal::Access, services::Services};
+
+/// How many models of a key a row of the list names.
+const NAMED_IN_ROW: usize = 3;
+
+/// A key, in words.
+pub(super) struct KeyView {
+    /// `key_…`
+    pub(super) id: String,
+    /// The beginning of its addresses: `/a/…/keys/key_…`.
+    pub(super) base: String,
+    pub(super) name: String,
+    pub(super) note: Option<String>,
+    pub(super) hint: String,
+    pub(super) models: Models,
+    pub(super) status: &'static str,
+    /// The class of its badge.
+    pub(super) tone: &'static str,
+    pub(super) created: When,
+    /// Who made it.
+    pub(super) maker: Option<String>,
+    pub(super) last_used: Option<When>,
+    pub(super) expires: Option<When>,
+    /// Until when the text from before its rotation works.
+    pub(super) old_until: Option<When>,
+    pub(super) revoked: Option<When>,
+    pub(super) leak: Option<Leak>,
+    /// Why it does not work beside its own status.
+    pub(super) blocked: Option<&'static str>,
+    /// What the viewer may do with it.
+    pub(super) may: May,
+    pub(super) version: i64,
+}
+
+/// The models of a key.
+pub(super) struct Models {
+    pub(super) all: bool,
+    pub(super) names: Vec<String>,
+}
+
+/// That it was found in public.
+pub(super) struct Leak {
+    pub(super) at: When,
+    pub(super) found_at: Option<String>,
+    /// Whether following the place as a link is harmless.
+    pub(super) is_link: bool,
+}
+
+/// What may be done with a key, by its state and the viewer's role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct May {
+    pub(super) edit: bool,
+    pub(super) rotate: bool,
+    pub(super) disable: bool,
+    pub(super) enable: bool,
+    pub(super) revoke: bool,
+}
+
+impl May {
+    fn with(state: &KeyState, manages: bool) -> Self {
+        if !manages {
+            return Self::default();
+        }
+        match state {
+            KeyState::Active => Self { edit: true, rotate: true, disable: true, enable: false, revoke: true },
+            KeyState::Disabled => Self { edit: true, rotate: true, disable: false, enable: true, revoke: true },
+            KeyState::Leaked { .. } => Self { edit: true, rotate: false, disable: false, enable: true, revoke: true },
+            KeyState::Revoked { .. } => Self::default(),
+        }
+    }
+}
+
+impl KeyView {
+    pub(super) fn new(key: Key, access: &Access, now: Timestamp, lang: Lang) -> Self {
+        let t = Keys::of(lang);
+        let mut may = May::with(&key.state, access.require_manage(&key).is_ok());
+        // The store refuses it: such a key would stay dead.
+        may.enable &= !key.blocked_by.is_some_and(KeyBlock::is_of_creator);
+        let status = key.status(now);
+        let blocked = key.blocked_by.map(|block| blocked_word(block, t));
+        let (status, tone) = match status {
+            KeyStatus::Active => (t.active, "good"),
+            KeyStatus::Disabled => (t.disabled, "warn"),
+            KeyStatus::Expired => (t.expired, "warn"),
+            KeyStatus::Revoked => (t.revoked, ""),
+            KeyStatus::Leaked => (t.leaked, "bad"),
+        };
+        let hint = key.hint().to_string();
+        let (revoked, leak) = match key.state {
+            KeyState::Revoked { at } => (Some(When(at)), None),
+            KeyState::Leaked { at, found_at } => {
+                let is_link = found_at
+                    .as_deref()
+                    .is_some_and(|place| ["https://", "http://"].iter().any(|scheme| place.starts_with(scheme)));
+                (None, Some(Leak { at: When(at), found_at, is_link }))
+            }
+            KeyState::Active | KeyState::Disabled => (None, None),
+        };
+        Self {
+            base: format!("/a/{}/keys/{}", access.account.handle, key.id),
+            id: key.id.to_string(),
+            name: key.name.to_string(),
+            note: key.note,
+            hint,
+            models: Models::new(&key.permission),
+            status,
+            tone,
+            created: When(key.created_at),
+            maker: key.created_by.map(|(_, name)| name.to_string()),
+            last_used: key.last_used_at.map(When),
+            expires: key.expires_at.map(When),
+            old_until: key.rotated_until.filter(|until| *until > now).map(When),
+            revoked,
+            leak,
+            blocked: blocked.filter(|_| revoked.is_none()),
+            may,
+            version: key.version,
+        }
+    }
+}
+
+const fn blocked_word(block: KeyBlock, t: &'static Keys) -> &'static str {
+    match block {
+        KeyBlock::CreatorDisabled => t.blocked_disabled,
+        KeyBlock::CreatorRemoved => t.blocked_removed,
+        KeyBlock::Plan => t.blocked_plan,
+        KeyBlock::Suspended => t.blocked_suspended,
+    }
+}
+
+impl Models {
+    pub(super) fn new(permission: &Permission) -> Self {
+        match permission {
+            Permission::All => Self { all: true, names: Vec::new() },
+            Permission::Models(names) => Self { all: false, names: names.iter().map(ToString::to_string).collect() },
+        }
+    }
+    /// The first few, for a row.
+    pub(super) fn few(&self) -> &[String] {
+        self.names.get(..NAMED_IN_ROW).unwrap_or(&self.names)
+    }
+    /// How many a row does not name, in words.
+    pub(super) fn more(&self, chrome: &Chrome, t: &Keys) -> Option<String> {
+        let more = self.names.len().saturating_sub(NAMED_IN_ROW);
+        let count = chrome.look.lang.count(u64::try_from(more).unwrap_or(u64::MAX));
+        (more > 0).then(|| fill(t.more_models, &[&count]))
+    }
+}
+
+/// Why no key can be made now, and where to ask.
+pub(super) struct Barred {
+    pub(super) title: &'static str,
+    pub(super) text: &'static str,
+    pub(super) contact: Option<Contact>,
+}
+
+impl Barred {
+    /// `None` where keys can be made.
+    pub(super) fn of(access: &Access, services: &Services, t: &'static Keys) -> Option<Self> {
+        let contact = services.contact_url.clone().map(Contact::new);
+        let asks = |with: &'static str, without: &'static str| if contact.is_some() { with } else { without };
+        let (title, text) = match access.account.standing(services.world.now()) {
+            Standing::Good => return None,
+            Standing::PlanRequired => (t.plan_title, asks(t.plan, t.plan_ask)),
+            Standing::Suspended => (t.suspended_title, asks(t.suspended, t.suspended_ask)),
+        };
+        Some(Self { title, text, contact })
+    }
+}
+
+/// A query's value, to be put behind `?back=`; empty where there is none.
+pub(super) fn back_query(back: Option<&str>) -> String {
+    back.map_or_else(String::new, |back| format!("?back={}", encode(back)))
+}
