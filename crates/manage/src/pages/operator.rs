@@ -3,8 +3,10 @@
 //! Who is not an operator gets 404 for each of these addresses, as for another account's: [`Operator`] is the only way
 //! into a handler here. Things are addressed by their ids, so that one named `new` has a page too.
 
-mod accounts;
 mod account_forms;
+mod accounts;
+mod audit;
+mod nodes;
 mod plans;
 
 use std::collections::HashMap;
@@ -26,6 +28,8 @@ pub(super) fn router() -> Router<Services> {
         .route("/operator", get(start))
         .merge(accounts::router())
         .merge(plans::router())
+        .merge(audit::router())
+        .merge(nodes::router())
 }
 
 async fn start(Operator(viewer): Operator) -> Paged {

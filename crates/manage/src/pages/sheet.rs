@@ -11,7 +11,8 @@ use super::{
 
 /// A question before something happens.
 pub(super) struct Confirm {
-    lang: Lang,
+    /// Whose words.
+    pub(super) lang: Lang,
     /// What is asked.
     pub(super) title: String,
     /// What will happen.

@@ -29,6 +29,7 @@ macro_rules! texts {
     };
 }
 
+mod activity;
 mod common;
 mod errors;
 mod keys;
@@ -39,13 +40,14 @@ mod operator;
 mod sign_in;
 mod usage;
 
+pub(crate) use activity::Audit;
 pub(crate) use common::Common;
 pub(crate) use errors::Errors;
 pub(crate) use keys::Keys;
 pub(crate) use me::Me;
 pub(crate) use members::Members;
 pub(crate) use models::Models;
-pub(crate) use operator::{OpAccounts, OpCommon, OpPlans};
+pub(crate) use operator::{OpAccounts, OpCommon, OpNodes, OpPlans};
 pub(crate) use sign_in::SignIn;
 pub(crate) use usage::Usage;
 
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn no_text_is_missing_in_either_language() {
-        for (table, texts) in [("Common", Common::ALL), ("Errors", Errors::ALL), ("Keys", Keys::ALL), ("Me", Me::ALL), ("Members", Members::ALL), ("Models", Models::ALL), ("OpAccounts", OpAccounts::ALL), ("OpCommon", OpCommon::ALL), ("OpPlans", OpPlans::ALL), ("SignIn", SignIn::ALL), ("Usage", Usage::ALL)] {
+        for (table, texts) in [("Common", Common::ALL), ("Errors", Errors::ALL), ("Keys", Keys::ALL), ("Me", Me::ALL), ("Members", Members::ALL), ("Models", Models::ALL), ("OpAccounts", OpAccounts::ALL), ("OpCommon", OpCommon::ALL), ("OpPlans", OpPlans::ALL), ("OpNodes", OpNodes::ALL), ("Audit", Audit::ALL), ("SignIn", SignIn::ALL), ("Usage", Usage::ALL)] {
             for (name, en, vi) in texts {
                 assert!(!en.trim().is_empty() && !vi.trim().is_empty(), "{table}.{name}");
                 assert_eq!(en.matches("{}").count(), vi.matches("{}").count(), "{table}.{name}");

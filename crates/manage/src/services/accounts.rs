@@ -492,9 +492,3 @@ fn check_once<'a>(handles: impl Iterator<Item = &'a Handle>) -> Result<(), Servi
     }
     Ok(())
 }
-fn unknown_plan(error: StoreError, plan: &Handle) -> ServiceError {
-    match error {
-        StoreError::NotFound => ServiceError::invalid("plan", format_args!("there is no plan {plan}")),
-        error => error.into(),
-    }
-}

@@ -166,8 +166,7 @@ async fn rename(
     Which(named): Which,
     form: Form,
 ) -> Paged {
-    let (t, e, c) =
-        (OpAccounts::of(viewer.look.lang), Errors::of(viewer.look.lang), OpCommon::of(viewer.look.lang));
+    let (t, e, c) = (OpAccounts::of(viewer.look.lang), Errors::of(viewer.look.lang), OpCommon::of(viewer.look.lang));
     let account = services.account_line(&viewer.principal, &named).await?.account;
     let back = format!("/operator/accounts/{}", account.id);
     let sheet = Rename {
@@ -321,7 +320,12 @@ impl Act {
     }
 }
 
-async fn change(services: &Services, viewer: &Viewer, named: &str, change: AccountChange) -> Result<Response, ServiceError> {
+async fn change(
+    services: &Services,
+    viewer: &Viewer,
+    named: &str,
+    change: AccountChange,
+) -> Result<Response, ServiceError> {
     let done = services.account_edit(&viewer.principal, named, change, None).await?;
     Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), in_force(&done)))
 }

@@ -123,8 +123,7 @@ async fn create_form(Operator(viewer): Operator) -> Paged {
 
 async fn create(State(services): State<Services>, Operator(viewer): Operator, form: Form) -> Paged {
     let (t, e) = (OpPlans::of(viewer.look.lang), Errors::of(viewer.look.lang));
-    let typed =
-        Typed { handle: form.text("handle").into(), name: form.text("name").into(), paid: form.ticked("paid") };
+    let typed = Typed { handle: form.text("handle").into(), name: form.text("name").into(), paid: form.ticked("paid") };
     let mut errors = FieldErrors::default();
     let handle = typed.handle.parse::<Handle>().map_err(|_| errors.add("handle", t.bad_code)).ok();
     let name = match typed.name.as_str() {
@@ -150,12 +149,7 @@ async fn edit_form(State(services): State<Services>, Operator(viewer): Operator,
     Ok(render(StatusCode::OK, &form_page(&viewer, Some(&plan), typed, FieldErrors::default())))
 }
 
-async fn edit(
-    State(services): State<Services>,
-    Operator(viewer): Operator,
-    Which(named): Which,
-    form: Form,
-) -> Paged {
+async fn edit(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, form: Form) -> Paged {
     let lang = viewer.look.lang;
     let (t, e, c) = (OpPlans::of(lang), Errors::of(lang), OpCommon::of(lang));
     let plan = services.plan_get(&viewer.principal, &named).await?;
@@ -193,8 +187,7 @@ async fn remove_sheet(services: &Services, viewer: &Viewer, plan: &Plan) -> Resu
     let lang = viewer.look.lang;
     let t = OpPlans::of(lang);
     let (accounts, _) = services.plan_holds(&viewer.principal, plan.id).await?;
-    let line =
-        if accounts == 0 { t.remove_means.to_owned() } else { plural(lang, accounts, t.in_use_one, t.in_use) };
+    let line = if accounts == 0 { t.remove_means.to_owned() } else { plural(lang, accounts, t.in_use_one, t.in_use) };
     Ok(Confirm {
         title: fill(t.remove_of, &[&plan.name]),
         lines: vec![line],

@@ -118,3 +118,34 @@ texts! {
         confirm_unpaid: "Yes, stop the keys of all accounts on this plan", "Đồng ý ngừng API Key của mọi tài khoản dùng gói này";
     }
 }
+
+texts! {
+    /// Nodes.
+    OpNodes {
+        lead: "Each running process. A node serves only while it holds a lease, so that a revoked key is refused everywhere.", "Mỗi tiến trình đang chạy. Nút chỉ phục vụ khi còn giữ quyền thuê, nhờ vậy API Key đã thu hồi bị từ chối ở mọi nơi.";
+        pause: "Pause updates", "Tạm dừng cập nhật";
+        go_on: "Go on updating", "Tiếp tục cập nhật";
+        paused: "paused", "đã tạm dừng";
+        as_of: "As of", "Tính đến";
+        none_serves: "No node serves. Start one with tollgate serve; its log says what keeps it from serving.", "Không có nút nào phục vụ. Hãy khởi động bằng tollgate serve; nhật ký của nút cho biết nguyên nhân.";
+        serving: "Serving", "Đang phục vụ";
+        troubled: "Serving, needs a look", "Đang phục vụ, cần kiểm tra";
+        gone: "Gone", "Đã dừng";
+        version: "Version", "Phiên bản";
+        joined: "Joined", "Tham gia lúc";
+        epoch: "epoch", "lần thứ";
+        renewed: "Last renewed", "Gia hạn gần nhất";
+        lease: "Lease valid until", "Quyền thuê đến";
+        lease_whole: "as long as the process runs (one node, SQLite)", "cho đến khi tiến trình dừng (một nút, SQLite)";
+        changes: "Changes applied / all", "Thay đổi đã áp dụng / tất cả";
+        current: "up to date", "mới nhất";
+        journal: "Journal not yet counted", "Nhật ký sử dụng chưa tính";
+        complete: "Usage complete until", "Số liệu đầy đủ đến";
+        nothing_said: "nothing said yet", "chưa có thông tin";
+        gone_why: "It has stopped or lost its lease: no request is served by it. If this was not meant, look at its log and start it again; it stays listed for a day.", "Nút đã dừng hoặc mất quyền thuê: nút không phục vụ yêu cầu nào. Nếu ngoài ý muốn, hãy xem nhật ký và khởi động lại; nút còn hiện ở đây trong một ngày.";
+        silent_why: "It has not renewed its lease for some seconds. Check that the machine runs and reaches the store; it stops serving by itself before the lease ends.", "Nút chưa gia hạn quyền thuê trong vài giây. Hãy kiểm tra máy còn chạy và kết nối được kho dữ liệu; nút sẽ tự ngừng phục vụ trước khi hết hạn.";
+        behind_why: "It has yet to apply {} changes. This passes within a second; if it stays, look at the node's log.", "Nút còn {} thay đổi chưa áp dụng. Thường hết trong một giây; nếu kéo dài, hãy xem nhật ký của nút.";
+        late_why: "Its usage is not being counted: nothing is lost, it waits in the journal. Check the store and the node's log.", "Số liệu sử dụng chưa được tính: không mất gì, dữ liệu chờ trong nhật ký. Hãy kiểm tra kho dữ liệu và nhật ký của nút.";
+        journal_why: "Its journal has grown to {}. At its limit the node refuses requests rather than serve uncounted ones: check the store soon.", "Nhật ký đã lớn đến {}. Khi đầy, nút sẽ từ chối yêu cầu thay vì phục vụ mà không tính: hãy kiểm tra kho dữ liệu sớm.";
+    }
+}
