@@ -172,7 +172,7 @@ async fn a_write_passes_a_backlog_of_usage_and_its_batches_are_short_for_a_while
         tokio::task::yield_now().await;
     }
     let before = counted.load(Ordering::SeqCst);
-    store.key_transition(&system(), account, key.id, KeyTransition::Revoke).await.unwrap();
+    let _ = store.key_transition(&system(), account, key.id, KeyTransition::Revoke).await.unwrap();
     let passed = counted.load(Ordering::SeqCst) - before;
     assert!(passed <= 2, "{passed} batches went before a write that was asked for");
     let sizes = shipper.await.unwrap();
