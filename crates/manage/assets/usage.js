@@ -20,16 +20,12 @@
   }
   const load = (path) => htmx.ajax("GET", path, { target: "#usage", select: "#usage", swap: "outerHTML" });
 
-  // The form: a choice is shown at once; of two dates the second one is waited for.
+  // The form: a choice is shown at once; dates wait for the button.
   document.addEventListener("change", (event) => {
     const form = event.target.closest?.("#usage-form");
     if (!form || event.target.type === "date" || event.target.type === "text") return;
     if (event.target.name === "tz") remember(event.target.value);
-    if (event.target.value === "custom") {
-      by("from").focus();
-      return;
-    }
-    form.requestSubmit();
+    if (event.target.value !== "custom") form.requestSubmit();
   });
 
   // The chart is drawn from the table behind it.

@@ -30,6 +30,9 @@ use crate::{
     services::{OverviewInput, ServiceError, Services, UsageChoices, UsageInput, UsageLines, UsageOf, UsageOverview},
 };
 
+/// The id of what made htmx ask, and what htmx shows as the address then.
+const HX_TRIGGER: http::HeaderName = http::HeaderName::from_static("hx-trigger");
+const HX_PUSH_URL: http::HeaderName = http::HeaderName::from_static("hx-push-url");
 /// What the first call of an account that has no model yet names.
 const SOME_MODEL: &str = "MODEL";
 /// What an operator names to mean every account.
@@ -168,7 +171,16 @@ impl<'a> Asked<'a> {
             errors: self.errors,
             path: self.path,
         };
-        Ok(render(status, &page))
+        let mut response = render(status, &page);
+        let by_form = self.headers.get(HX_TRIGGER).is_some_and(|from| from == "usage-form");
+        if by_form && page.errors.is_empty() {
+            // The address without what the form sends for nothing.
+            let address = format!("{}?{}", page.path, page.query);
+            if let Ok(address) = http::HeaderValue::from_str(&address) {
+                response.headers_mut().insert(HX_PUSH_URL, address);
+            }
+        }
+        Ok(response)
     }
 
     /// The figures; none where the question turns out to be wrong.
@@ -361,3 +373,6 @@ async fn operator_csv(
     let account = asked.question.account.as_ref().map_or_else(|| EVERY_ACCOUNT.to_owned(), ToString::to_string);
     asked.csv(account).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,8 @@ use tollgate_core::{
 use tollgate_store::{Store, StoreError, usage::LatencyRow};
 
 pub use overview::{
-    OverviewInput, UsageChart, UsageChoices, UsageCosts, UsageLines, UsageOf, UsageOverview, UsagePart, UsageSeries, tokens,
+    OverviewInput, UsageChart, UsageChoices, UsageCosts, UsageLines, UsageOf, UsageOverview, UsagePart, UsageSeries,
+    tokens,
 };
 
 use super::{ServiceError, Services};

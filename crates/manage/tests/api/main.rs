@@ -10,3 +10,4 @@ mod manners;
 mod pages;
 mod people;
 mod usage;
+mod usage_pages;

@@ -11,7 +11,7 @@ use tollgate_core::{
 use crate::house::{House, NOW_MS};
 
 /// Ships one settlement for each `(key, model, input, minutes ago, class)`.
-async fn ship(house: &House, attempts: &[(&str, &str, u64, i64, UsageClass)]) {
+pub async fn ship(house: &House, attempts: &[(&str, &str, u64, i64, UsageClass)]) {
     let account = house.store.account_get("default").await.unwrap();
     let mut batch = Vec::new();
     for (key, model, input, minutes_ago, class) in attempts {

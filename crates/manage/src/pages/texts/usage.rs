@@ -95,7 +95,6 @@ texts! {
         sure_partial: "partial: the answer broke off; these are the last figures that came, so there may be a little more.", "một phần: câu trả lời bị ngắt; đây là số liệu cuối cùng nhận được, thực tế có thể cao hơn một chút.";
         sure_estimated: "estimated: the server gave no figures; they are counted from the text that passed.", "ước tính: máy chủ không báo số liệu; số token được đếm từ nội dung đã truyền.";
         sure_unknown: "unknown: all that is known is that there was a request; no tokens are counted.", "không rõ: chỉ biết rằng đã có yêu cầu; không tính token nào.";
-        sure_share: "{} ({})", "{} ({})";
         complete_until: "Complete until {},", "Đầy đủ đến {},";
         complete: "Complete: everything in this range is counted.", "Đầy đủ: mọi thứ trong khoảng này đã được tính.";
         seconds_ago: "{} seconds ago", "{} giây trước";

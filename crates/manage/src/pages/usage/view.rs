@@ -77,7 +77,6 @@ pub(super) struct SeriesHead {
 }
 /// One bar.
 pub(super) struct ChartRow {
-    pub(super) at: Timestamp,
     pub(super) label: String,
     /// Each amount as a number and as text.
     pub(super) amounts: Vec<(u64, String)>,
@@ -272,7 +271,6 @@ impl Show<'_> {
         });
         let series = series.collect();
         let rows = chart.ticks.iter().enumerate().map(|(at, tick)| ChartRow {
-            at: *tick,
             label: self.begins(chart.bucket, *tick),
             amounts: chart
                 .series

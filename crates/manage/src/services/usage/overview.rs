@@ -144,7 +144,8 @@ pub struct UsageCosts {
     pub only: Option<Currency>,
     /// The total in each currency, by its letters.
     pub totals: Vec<(Currency, Cost)>,
-    by_model: HashMap<ModelName, Option<Currency>>,
+    /// The currency of each model; none where a name stands for two.
+    pub by_model: HashMap<ModelName, Option<Currency>>,
 }
 
 impl UsageCosts {
