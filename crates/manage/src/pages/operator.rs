@@ -8,6 +8,8 @@ mod accounts;
 mod audit;
 mod nodes;
 mod plans;
+mod user_forms;
+mod users;
 
 use std::collections::HashMap;
 
@@ -28,6 +30,7 @@ pub(super) fn router() -> Router<Services> {
         .route("/operator", get(start))
         .merge(accounts::router())
         .merge(plans::router())
+        .merge(users::router())
         .merge(audit::router())
         .merge(nodes::router())
 }

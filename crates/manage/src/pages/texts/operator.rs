@@ -149,3 +149,49 @@ texts! {
         journal_why: "Its journal has grown to {}. At its limit the node refuses requests rather than serve uncounted ones: check the store soon.", "Nhật ký đã lớn đến {}. Khi đầy, nút sẽ từ chối yêu cầu thay vì phục vụ mà không tính: hãy kiểm tra kho dữ liệu sớm.";
     }
 }
+
+texts! {
+    /// Users.
+    OpUsers {
+        lead: "People and programs that manage. What each may do in an account is its role there.", "Người và chương trình quản lý. Quyền trong mỗi tài khoản tùy theo vai trò ở đó.";
+        create: "Create user", "Tạo người dùng";
+        search: "Search by name or e-mail", "Tìm theo tên hoặc email";
+        none: "Nobody fits. Search for something else, or create a user.", "Không có ai phù hợp. Hãy tìm nội dung khác hoặc tạo người dùng.";
+        email: "E-mail", "Email";
+        email_hint: "For signing in by password or identity provider. May be left empty.", "Dùng để đăng nhập bằng mật khẩu hoặc nhà cung cấp danh tính. Có thể để trống.";
+        accounts: "Accounts", "Tài khoản";
+        state: "State", "Trạng thái";
+        operator: "Operator", "Vận hành";
+        operator_box: "Operator of this deployment", "Vận hành hệ thống này";
+        operator_hint: "Sees and changes everything, in every account.", "Xem và thay đổi được mọi thứ, trong mọi tài khoản.";
+        active: "Active", "Hoạt động";
+        disabled: "Disabled", "Đã vô hiệu hóa";
+        enable: "Enable", "Kích hoạt";
+        disable: "Disable", "Vô hiệu hóa";
+        about: "About", "Thông tin";
+        what_it_did: "What this user did", "Những việc người này đã làm";
+        no_accounts: "Belongs to no account.", "Không thuộc tài khoản nào.";
+        change_membership: "Change accounts and roles", "Đổi tài khoản và vai trò";
+        edit_of: "Edit {}", "Sửa {}";
+        membership_of: "Account and role of {}", "Tài khoản và vai trò của {}";
+        account_field: "Account (handle)", "Tài khoản (mã)";
+        account_hint: "One that the user belongs to, or a new one.", "Tài khoản hiện có của người dùng hoặc tài khoản mới.";
+        role: "Role there", "Vai trò";
+        role_none: "none: take out of the account", "không: đưa ra khỏi tài khoản";
+        bad_email: "This is not a mail address.", "Đây không phải địa chỉ email.";
+        email_taken: "Another user has this mail address.", "Email này đã có người dùng khác sử dụng.";
+        unknown_account: "There is no account of this handle.", "Không có tài khoản với mã này.";
+        last_operator: "This is the last operator: make another one first.", "Đây là người vận hành cuối cùng: hãy chỉ định người khác trước.";
+        disable_of: "Disable {}?", "Vô hiệu hóa {}?";
+        enable_of: "Enable {}?", "Kích hoạt {}?";
+        disable_stops: "This stops at once, everywhere: {} active keys that this user made, {} access tokens, {} sessions.", "Ngừng ngay ở mọi nơi: {} API Key đang bật do người này tạo, {} mã truy cập, {} phiên đăng nhập.";
+        disable_means: "Enabling brings keys and tokens back; sessions are over for good.", "Khi kích hoạt lại, API Key và mã truy cập hoạt động lại; các phiên đăng nhập thì không.";
+        enable_means: "The user can sign in again, and {} keys work again.", "Người dùng đăng nhập lại được và {} API Key hoạt động lại.";
+        link_title: "Sign-in link", "Liên kết đăng nhập";
+        link_hint: "Signs this user in once, within a day. Send it over a channel that only this user reads.", "Đăng nhập một lần cho người này, trong vòng một ngày. Hãy gửi qua kênh chỉ người này đọc được.";
+        link_make: "Make a sign-in link", "Tạo liên kết đăng nhập";
+        link_once: "It is shown this once. Whoever opens it first is signed in as this user.", "Liên kết chỉ hiển thị một lần. Ai mở trước sẽ đăng nhập với tư cách người này.";
+        copy: "Copy", "Sao chép";
+        done: "Done", "Xong";
+    }
+}
