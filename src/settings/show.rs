@@ -46,7 +46,7 @@ pub(super) fn document(tree: &Item) -> String {
 pub(super) fn file_holds_secret(name: &str, item: &Item) -> bool {
     match &item.value {
         Value::Text(text) if matches!(item.origin, Origin::File(..)) => {
-            SECRETS.contains(&name) || name == "url" && without_password(text) != *text
+            SECRETS.contains(&name) && !text.is_empty() || name == "url" && without_password(text) != *text
         }
         Value::Table(table) => table.iter().any(|(name, item)| file_holds_secret(name, item)),
         Value::List(list) => list.iter().any(|item| file_holds_secret("", item)),
@@ -65,7 +65,7 @@ fn line(text: &mut String, name: &str, item: &Item) {
 
 fn inline(name: &str, value: &Value) -> String {
     match value {
-        Value::Text(_) if SECRETS.contains(&name) => HIDDEN.to_owned(),
+        Value::Text(text) if SECRETS.contains(&name) && !text.is_empty() => HIDDEN.to_owned(),
         Value::Text(url) if name == "url" => quoted(&without_password(url)),
         Value::Text(text) => quoted(text),
         Value::Integer(number) => number.to_string(),

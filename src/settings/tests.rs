@@ -174,3 +174,41 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     assert_eq!(again.models[0].served_by, [("a".parse().unwrap(), "m".parse().unwrap(), 2)]);
     assert_eq!(again.log_level, "warn");
 }
+
+#[test]
+fn an_identity_provider_is_set_whole_or_not_at_all() {
+    assert!(load("", Environment::default()).unwrap().sign_in.oidc.is_none());
+    let provider = "[sign_in.oidc]\nissuer = \"https://login.example.com\"\nclient_id = \"tollgate\"\n";
+    let groups = "[[sign_in.oidc.groups]]\ngroup = \"gpu\"\naccount = \"default\"\nrole = \"member\"\n\
+        [[sign_in.oidc.groups]]\ngroup = \"root\"\noperator = true\n";
+    let secret = "client_secret = { env = \"OIDC_SECRET\" }\n";
+    let environment = || Environment::from([("OIDC_SECRET", "hunter2")]);
+    let settings = load(&format!("{provider}{secret}{groups}"), environment()).unwrap();
+    let oidc = settings.sign_in.oidc.clone().unwrap();
+    assert_eq!(oidc.client_secret.as_ref().unwrap().expose(), "hunter2");
+    assert_eq!(
+        (oidc.scopes.join(" "), oidc.groups_claim.as_str(), oidc.create_users),
+        ("email profile".into(), "groups", false)
+    );
+    assert_eq!((oidc.groups.len(), oidc.groups[1].operator), (2, true));
+    assert!(!format!("{settings:?}{}", settings.show()).contains("hunter2"));
+    assert!(load(provider, Environment::default()).unwrap().sign_in.oidc.unwrap().client_secret.is_none());
+    let written = load(&format!("{provider}client_secret = \"hunter3\"\n"), Environment::default()).unwrap();
+    assert!(written.file_holds_secret() && !format!("{written:?}{}", written.show()).contains("hunter3"));
+    for (text, said) in [
+        ("[sign_in.oidc]\nissuer = \"http://login.example.com\"\nclient_id = \"t\"", "must begin with https://"),
+        ("[sign_in.oidc]\nissuer = \"https://login.example.com\"", "client_id: is empty"),
+        (&format!("{provider}{secret}"), "the file or variable that it names is not there"),
+        (&format!("{provider}scopes = [1]"), "must be a list of texts"),
+        (&format!("{provider}[[sign_in.oidc.groups]]\ngroup = \"g\""), "gives account and role, or operator = true"),
+        (&format!("{provider}[[sign_in.oidc.groups]]\ngroup = \"g\"\naccount = \"a\""), "which role in that account?"),
+        (
+            &format!("{provider}[[sign_in.oidc.groups]]\ngroup = \"g\"\nrole = \"king\""),
+            "a role is owner, member or viewer",
+        ),
+        (&format!("{provider}[[sign_in.oidc.groups]]\ngroups = \"g\""), "did you mean sign_in.oidc.groups[1].group?"),
+        ("[sign_in]\nsession_idle = \"1s\"", "must be 120s"),
+    ] {
+        assert!(refusal(text).contains(said), "{text}: {}", refusal(text));
+    }
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use tollgate_tests::{Engine, House, Issued, Value, json, on_both};
 
-use self::May::{Anybody, Member, Operator, Owner, Read, User};
+use self::May::{Anybody, Member, Operator, Owner, Read, Session, User};
 
 on_both!(
     every_endpoint_lets_in_whom_it_should_and_nobody_else,
@@ -32,11 +32,18 @@ enum May {
     Owner,
     /// The operator.
     Operator,
+    /// Nobody by a token: only somebody signed in to the console.
+    Session,
 }
 
-const ENDPOINTS: [(&str, &str, May); 41] = [
+const ENDPOINTS: [(&str, &str, May); 52] = [
     ("GET", "/api/v1/openapi.json", Anybody),
     ("GET", "/api/v1/me", User),
+    ("GET", "/api/v1/me/sessions", Session),
+    ("POST", "/api/v1/me/sessions/revoke", Session),
+    ("POST", "/api/v1/me/sessions/{id}/revoke", Session),
+    ("PUT", "/api/v1/me/password", Session),
+    ("POST", "/api/v1/me/password/remove", Session),
     ("GET", "/api/v1/keys", Read),
     ("POST", "/api/v1/keys", Member),
     ("GET", "/api/v1/keys/{id}", Read),
@@ -69,6 +76,12 @@ const ENDPOINTS: [(&str, &str, May); 41] = [
     ("POST", "/api/v1/accounts", Operator),
     ("GET", "/api/v1/accounts/{account}", Read),
     ("PATCH", "/api/v1/accounts/{account}", Operator),
+    ("GET", "/api/v1/accounts/{account}/members", Owner),
+    ("PATCH", "/api/v1/accounts/{account}/members/{user}", Owner),
+    ("DELETE", "/api/v1/accounts/{account}/members/{user}", Owner),
+    ("GET", "/api/v1/accounts/{account}/invitations", Owner),
+    ("POST", "/api/v1/accounts/{account}/invitations", Owner),
+    ("POST", "/api/v1/accounts/{account}/invitations/{id}/revoke", Owner),
     ("GET", "/api/v1/users", Owner),
     ("POST", "/api/v1/users", Operator),
     ("GET", "/api/v1/users/{id}", Owner),
@@ -110,16 +123,15 @@ impl Caller {
             Self::Viewer => may <= Read,
             Self::Member => may <= Member,
             Self::Owner => may <= Owner,
-            Self::Operator => true,
+            Self::Operator => may != Session,
         };
         match self {
             _ if lets_in => &[],
             Self::Nobody | Self::KeyForInference => &[401],
             // Another account's things do not exist; what is the operator's is forbidden.
-            Self::OwnerOfAnother if may == Operator => &[403],
+            Self::OwnerOfAnother if matches!(may, Operator | Session) => &[403],
             Self::OwnerOfAnother => &[404],
-            Self::Viewer | Self::Member | Self::Owner => &[403],
-            Self::Operator => &[],
+            Self::Viewer | Self::Member | Self::Owner | Self::Operator => &[403],
         }
     }
 }
@@ -172,6 +184,16 @@ impl Scene {
                 let made = self.house.api_as(owner, "POST", "tokens").json(&json!({"name": "spare"})).send().await;
                 made.expect(201).json()["id"].as_str().expect("an id").to_owned()
             }
+            "accounts" if path.contains("invitations/{id}") => {
+                let made = self.house.api("POST", "accounts/default/invitations").json(&json!({"role": "viewer"}));
+                made.send().await.expect(201).json()["id"].as_str().expect("an id").to_owned()
+            }
+            // Whoever may take a member out takes this one.
+            "accounts" if path.contains("{user}") => {
+                let body = json!({"name": "M", "memberships": [{"account": "default", "role": "viewer"}]});
+                let made = self.house.api("POST", "users").json(&body).send().await.expect(201).json();
+                made["id"].as_str().expect("an id").to_owned()
+            }
             _ => self.user.clone(),
         };
         // What an operator changes or takes away is its own: one for each call.
@@ -191,6 +213,7 @@ impl Scene {
             |usual: &str| if caller == Caller::Operator && method != "GET" { spare.clone() } else { usual.to_owned() };
         let mut path = path
             .replace("{id}", &id)
+            .replace("{user}", &id)
             .replace("{account}", "default")
             .replace("{model}", &existing("chat-a"))
             .replace("{upstream}", &existing("fake"))
@@ -209,6 +232,12 @@ impl Scene {
             ("POST", "models", _) => json!({"name": unique, "kind": "chat"}),
             ("POST", "upstreams", _) => json!({"name": unique, "base_url": "http://127.0.0.1:9/v1"}),
             ("POST", "plans", _) => json!({"handle": unique, "name": "P", "paid": true}),
+            ("POST", "accounts", true) if path.ends_with("/invitations") => json!({"role": "viewer"}),
+            ("PATCH", "accounts", true) if path.contains("/members/") => json!({"role": "member"}),
+            ("PUT", "me", true) | ("POST", "me", true) if path.contains("password") => {
+                json!({"password": "a long line from a song"})
+            }
+            ("POST", "accounts", true) => json!({}),
             ("POST", "accounts", _) => json!({"handle": unique, "name": "A"}),
             ("POST", "users", false) => json!({"name": "U"}),
             ("PATCH", "models", _) => json!({"title": "T"}),

@@ -21,6 +21,7 @@
 //! | [`observability`] | metrics, log lines, the second address |
 //! | [`openai`] | the official `openai` package for Python |
 //! | [`demo`] | `tollgate demo` |
+//! | [`sign_in`] | an identity provider |
 //! | [`console`] | the console in a real browser |
 //! | [`architecture`] | the house is as ARCHITECTURE.md says |
 #![allow(clippy::disallowed_methods, reason = "tests read their own environment and clock")]
@@ -44,5 +45,7 @@ mod openai;
 mod outage;
 mod requests;
 mod secrets;
+mod sign_in;
 mod streams;
+mod try_it;
 mod upstreams;
