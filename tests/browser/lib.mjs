@@ -118,10 +118,18 @@ export async function each(list, width, body) {
   const worker = async () => {
     for (let one = rest.shift(); one !== undefined; one = rest.shift()) {
       const now = one;
-      await step(String(now.name ?? now), () => body(now));
+      await step(String(now.name ?? now), () => body(now)).catch((error) => {
+        rest.length = 0;
+        throw error;
+      });
     }
   };
-  await Promise.all(Array.from({ length: width }, worker));
+  // All of them are let finish: a failure is told while nobody else opens pages.
+  const ends = await Promise.allSettled(Array.from({ length: width }, worker));
+  const failed = ends.find(({ status }) => status === 'rejected');
+  if (failed) {
+    throw failed.reason;
+  }
 }
 
 /**
@@ -167,6 +175,11 @@ function watch(person, page) {
       wrong(`console: ${message.text()}`);
     }
   });
+  page.on('dialog', (dialog) => {
+    // Nothing of ours asks this way: something that people typed was run.
+    wrong(`a script opened a window: ${dialog.message()}`);
+    dialog.dismiss().catch(() => {});
+  });
   page.on('pageerror', (error) => wrong(`a script failed: ${error}`));
   page.on('request', (request) => {
     const url = request.url();
@@ -206,7 +219,8 @@ export async function api(method, path, body, { token = given.token, status } = 
 let plan;
 /** Makes an account on a paid plan (or on none) with one user in it; `link()` makes a one-time sign-in link. */
 export async function customer(handle, { role = 'owner', paid = true, name = `Ann of ${handle}` } = {}) {
-  plan ??= await api('POST', 'plans', { handle: 'pro', paid: true });
+  plan ??= api('POST', 'plans', { handle: 'pro', paid: true });
+  await plan;
   await api('POST', 'accounts', { handle, ...(paid && { plan: 'pro' }) });
   return member(handle, role, name);
 }
@@ -229,13 +243,22 @@ export async function ledger() {
 
 /** Calls a model with a key, as a program would; returns the status. */
 export async function chat(key, model, more = {}) {
-  const response = await fetch(`${given.url}/v1/chat/completions`, {
+  const response = await call(key, model, more);
+  await response.text();
+  return response.status;
+}
+
+/** The same as a stream that is left running; returns at the head of the answer. */
+export function stream(key, model, more = {}) {
+  return call(key, model, { stream: true, ...more });
+}
+
+function call(key, model, more) {
+  return fetch(`${given.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello?' }], ...more }),
   });
-  await response.text();
-  return response.status;
 }
 
 /** Asks until the answer is true, or fails with these words. */
@@ -248,6 +271,17 @@ export async function eventually(what, ask) {
     assert.ok(Date.now() < end, `not in time: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+let clipboard = Promise.resolve();
+/** Does this and returns what is in the clipboard then. There is one for all who are at work: they take turns. */
+export function copied(page, body) {
+  const turn = clipboard.then(async () => {
+    await body();
+    return page.evaluate(() => navigator.clipboard.readText());
+  });
+  clipboard = turn.catch(() => {});
+  return turn;
 }
 
 /** Nothing may need scrolling sideways. */

@@ -14,3 +14,32 @@ async fn what_no_page_may_do_is_seen_when_a_page_does_it() {
 async fn one_signs_in_and_out_each_way() {
     browser::run(&House::open(Engine::Sqlite).await, "sign_in", json!({})).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guide_holds_word_by_word() {
+    // `TOLLGATE_TEST_ONLY=en-light` goes through a part of the sixteen ways, while one works on a page.
+    let only = std::env::var("TOLLGATE_TEST_ONLY").unwrap_or_default();
+    browser::run(&House::open(Engine::Sqlite).await, "guide", json!({"only": only})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_get_nowhere() {
+    browser::run(&House::open(Engine::Sqlite).await, "strangers", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_task_can_be_done_by_keyboard_alone() {
+    browser::run(&House::open(Engine::Sqlite).await, "keyboard", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_by_leaving_by_two_at_once_or_by_strange_names() {
+    let contact = "contact_url = \"mailto:sales@example.com\"";
+    let house = House::open_with(Engine::Sqlite, |options, _| options.member("keys", contact)).await;
+    browser::run(&house, "edges", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_answers_fits_and_can_be_used_by_everybody() {
+    browser::run(&House::open(Engine::Sqlite).await, "every_page", json!({})).await;
+}
