@@ -45,7 +45,8 @@
     return { labels, datasets };
   }
   function draw() {
-    const canvas = by("chart");
+    // Without an id: htmx would write the old one's style into the new one, which the policy forbids.
+    const canvas = document.querySelector("[data-chart]");
     if (!canvas || !window.Chart) {
       chart?.destroy();
       chart = null;

@@ -50,6 +50,8 @@ pub(super) struct Figures {
 pub(super) struct Tile {
     pub(super) label: &'static str,
     pub(super) value: String,
+    /// What the value is in.
+    pub(super) unit: String,
     pub(super) note: String,
 }
 
@@ -201,7 +203,8 @@ impl Show<'_> {
     fn tiles(&self, overview: &UsageOverview) -> Vec<Tile> {
         let (t, sums) = (self.t, &overview.total);
         let units = sums.units;
-        let count = |label, number| Tile { label, value: self.lang.count(number), note: String::new() };
+        let count =
+            |label, number| Tile { label, value: self.lang.count(number), unit: String::new(), note: String::new() };
         let part = |text, number: u64| if number > 0 { fill(text, &[&self.lang.count(number)]) } else { String::new() };
         let mut tiles = vec![
             count(t.total_tokens, tokens(sums)),
@@ -210,7 +213,7 @@ impl Show<'_> {
         ];
         if units.audio_ms > 0 {
             let value = fill(t.audio_seconds, &[&self.seconds(units.audio_ms)]);
-            tiles.push(Tile { label: t.audio, value, note: String::new() });
+            tiles.push(Tile { label: t.audio, value, unit: String::new(), note: String::new() });
         }
         if units.images > 0 {
             tiles.push(count(t.images, units.images));
@@ -223,7 +226,8 @@ impl Show<'_> {
         };
         tiles.push(Tile { note, ..count(t.failed, sums.failed) });
         for (currency, cost) in &overview.costs.totals {
-            tiles.push(Tile { label: t.cost, value: self.cost(*cost, Some(*currency)), note: String::new() });
+            let (value, unit) = (self.cost(*cost, None), currency.to_string());
+            tiles.push(Tile { label: t.cost, value, unit, note: String::new() });
         }
         tiles
     }
