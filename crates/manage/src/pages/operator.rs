@@ -8,6 +8,8 @@ mod accounts;
 mod audit;
 mod nodes;
 mod plans;
+mod upstream_form;
+mod upstreams;
 mod user_forms;
 mod users;
 
@@ -30,6 +32,7 @@ pub(super) fn router() -> Router<Services> {
         .route("/operator", get(start))
         .merge(accounts::router())
         .merge(plans::router())
+        .merge(upstreams::router())
         .merge(users::router())
         .merge(audit::router())
         .merge(nodes::router())

@@ -195,3 +195,70 @@ texts! {
         done: "Done", "Xong";
     }
 }
+
+texts! {
+    /// Upstreams.
+    OpUpstreams {
+        lead: "Servers that models run on. Requests go to healthy ones, by weight.", "Máy chủ chạy mô hình. Yêu cầu được gửi đến máy chủ hoạt động tốt, theo trọng số.";
+        create: "Add upstream", "Thêm máy chủ";
+        none: "Requests need a server to go to. Add the first one.", "Yêu cầu cần có máy chủ để gửi đến. Hãy thêm máy chủ đầu tiên.";
+        base_url: "Base URL", "URL gốc";
+        engine: "Engine", "Phần mềm";
+        health: "Health", "Tình trạng";
+        models: "Models served", "Mô hình phục vụ";
+        since: "since", "từ";
+        off: "Switched off", "Đã tắt";
+        unknown: "Not known yet", "Chưa rõ";
+        healthy: "Healthy", "Hoạt động tốt";
+        ill: "Not answering", "Không phản hồi";
+        about: "About", "Thông tin";
+        client_gone: "When a client hangs up", "Khi máy khách ngắt kết nối";
+        cancel_means: "cancel: stop the upstream", "cancel: dừng máy chủ";
+        drain_means: "drain: read on for the usage", "drain: đọc tiếp để tính mức sử dụng";
+        credential: "Credential", "Thông tin xác thực";
+        set: "set", "đã đặt";
+        not_set: "not set", "chưa đặt";
+        keep: "Leave it as it is", "Giữ nguyên";
+        replace: "Set the one below", "Đặt giá trị bên dưới";
+        take_away: "Remove it", "Xóa";
+        credential_field: "New credential", "Thông tin xác thực mới";
+        credential_hint: "Kept encrypted and never shown again, also not when this form comes back: then type it once more.", "Được lưu mã hóa và không bao giờ hiển thị lại, kể cả khi biểu mẫu này quay lại: khi đó hãy nhập lại.";
+        bad_credential: "A credential has 1 to 8192 visible ASCII characters, without blanks.", "Thông tin xác thực gồm 1 đến 8192 ký tự ASCII nhìn thấy được, không có khoảng trắng.";
+        checked: "Last looked at", "Kiểm tra gần nhất";
+        last_error: "Last error", "Lỗi gần nhất";
+        serves_none: "It serves no model: name it on a model's page.", "Máy chủ chưa phục vụ mô hình nào: hãy chọn ở trang mô hình.";
+        there: "Its name there", "Tên ở máy chủ";
+        weight: "Weight", "Trọng số";
+        name_hint: "1 to 64 of A-Z, a-z, 0-9, - _ and dot. It cannot be changed later.", "1 đến 64 ký tự A-Z, a-z, 0-9, - _ và dấu chấm. Không thể đổi về sau.";
+        url_hint: "What stands before /chat/completions: http://10.0.0.5:8000/v1", "Phần đứng trước /chat/completions: http://10.0.0.5:8000/v1";
+        enabled_box: "Requests may go there", "Cho phép gửi yêu cầu đến";
+        edit_of: "Edit the upstream {}", "Sửa máy chủ {}";
+        bad_name: "A name has 1 to 64 of A-Z, a-z, 0-9, - _ and dot, and begins with a letter or digit.", "Tên gồm 1 đến 64 ký tự A-Z, a-z, 0-9, - _ và dấu chấm, bắt đầu bằng chữ hoặc số.";
+        name_taken: "Another upstream has this name.", "Tên này đã được máy chủ khác sử dụng.";
+        bad_url: "A base URL is http:// or https://, a host, and perhaps a port and a path: no user, query or fragment.", "URL gốc gồm http:// hoặc https://, tên máy, có thể thêm cổng và đường dẫn: không có người dùng, truy vấn hay phân mảnh.";
+        remove_of: "Remove the upstream {}?", "Xóa máy chủ {}?";
+        remove_means: "It serves no model. Its usage stays; its credential is deleted.", "Máy chủ không phục vụ mô hình nào. Số liệu sử dụng được giữ lại; thông tin xác thực bị xóa.";
+        in_use: "It still serves these models: take it out of them first.", "Máy chủ vẫn phục vụ các mô hình sau: hãy gỡ khỏi các mô hình đó trước.";
+        test: "Test", "Kiểm tra";
+        test_result: "Test, just now", "Kết quả kiểm tra";
+        took: "Took", "Thời gian";
+        status: "Status", "Mã trạng thái";
+        lists: "Models that it lists", "Số mô hình máy chủ liệt kê";
+        listed: "Ours that it lists", "Mô hình của ta có trong danh sách";
+        missing: "Ours that it lacks", "Mô hình của ta bị thiếu";
+        test_good: "It answers and lists what the catalogue asks it for.", "Máy chủ phản hồi và liệt kê đủ các mô hình trong danh mục.";
+        test_missing: "It answers, but does not list all that the catalogue asks it for.", "Máy chủ phản hồi nhưng không liệt kê đủ các mô hình trong danh mục.";
+        advice_missing: "Load that model there, or correct its name in the catalogue.", "Hãy nạp mô hình đó trên máy chủ, hoặc sửa tên trong danh mục.";
+        test_no_list: "It answers, but lists no models.", "Máy chủ phản hồi nhưng không liệt kê mô hình.";
+        advice_no_list: "Nothing to do if it is a server without GET models; else correct its base URL.", "Không cần làm gì nếu máy chủ không có GET models; nếu không, hãy sửa URL gốc.";
+        test_refused: "It refuses our credential.", "Máy chủ từ chối thông tin xác thực.";
+        advice_refused: "Set a valid credential.", "Hãy đặt thông tin xác thực hợp lệ.";
+        test_redirected: "It sends elsewhere; redirects are not followed.", "Máy chủ chuyển hướng; chuyển hướng không được đi theo.";
+        advice_redirected: "Set the base URL to where it sends.", "Hãy đặt URL gốc thành địa chỉ đích.";
+        test_server: "It answers with a fault of its own.", "Máy chủ báo lỗi nội bộ.";
+        advice_server: "Look at that server's log.", "Hãy xem nhật ký của máy chủ đó.";
+        test_unreachable: "Nothing answers there.", "Không có phản hồi.";
+        advice_unreachable: "Start it, correct its base URL, or let this machine reach it.", "Hãy khởi động máy chủ, sửa URL gốc, hoặc mở đường mạng từ máy này.";
+        test_unreadable: "Its credential was sealed under another master key.", "Thông tin xác thực được mã hóa bằng khóa chủ khác.";
+    }
+}
