@@ -27,7 +27,7 @@ use tollgate_core::Id;
 use tollgate_wire::{ErrorBody, ErrorCode};
 
 use crate::{
-    access_log::LogLine, attempt::LEASE_LOOK, in_flight::Registration, node::Node, options::Limits, route::RouteLabel,
+    access_log::LogLine, attempt::LEASE_LOOK, callers::LastNoted, in_flight::Registration, node::Node, options::Limits, route::RouteLabel,
     strangers::Stranger,
 };
 
@@ -54,6 +54,8 @@ pub(crate) struct ClientConnection {
     watch: RefCell<Watch>,
     /// Until a key was shown on it.
     stranger: RefCell<Option<Stranger>>,
+    /// Which key was noted to be used on it, and when.
+    pub noted: LastNoted,
 }
 
 #[derive(Clone, Copy)]
@@ -81,6 +83,7 @@ impl ClientConnection {
             trailing: RefCell::new(None),
             watch: RefCell::default(),
             stranger: RefCell::new(stranger),
+            noted: LastNoted::default(),
         })
     }
     #[cfg(test)]

@@ -130,7 +130,13 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
     let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
     let (id, hash) = (presented.id(), node.pepper.hash(&presented));
     let (id, presented, grant) = match KeyGrant::of(&node.keyring, id, &hash, now) {
-        Ok(grant) => (id, hash, grant),
+        Ok(grant) => {
+            let key = grant.entry.no;
+            if context.client.noted.is_due(key, now) {
+                node.callers.note(key, context.peer.ip(), now);
+            }
+            (id, hash, grant)
+        }
         // A pass is of key form, and no key.
         Err(code) => {
             let key = node.passes.redeem(&presented, &hash, &node.world).ok_or(code)?;

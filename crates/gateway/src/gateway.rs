@@ -24,6 +24,7 @@ use tollgate_store::{Store, StoreError, changes::Lease};
 
 use crate::{
     GatewayOptions, JournalOptions, Management, UpstreamHealth,
+    callers::{self, Callers},
     follower::{FollowError, Follower, stopped},
     journal::{self, Journal, JournalError, Shipper},
     keyring::Keyring,
@@ -176,6 +177,7 @@ impl Gateway {
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             strangers: Arc::default(),
+            callers: Callers::default(),
             drains: AtomicUsize::new(0),
             buffered: AtomicUsize::new(0),
             options,
@@ -188,7 +190,7 @@ impl Gateway {
         }
         let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
         let control = control_start(Follower::new(Arc::clone(&node), mailboxes, lease.clone())).await?;
-        let shipper = shipper_start(Shipper::new(&journal, StoreSink(store.clone())))?;
+        let shipper = shipper_start(Shipper::new(&journal, StoreSink(store.clone())), Arc::clone(&node))?;
         Ok(Self { node, local, workers, control, shipper, journal })
     }
 
@@ -301,11 +303,13 @@ async fn control_start(mut follower: Follower) -> Result<Part, GatewayError> {
     }
 }
 
-fn shipper_start(mut shipper: Shipper<StoreSink>) -> Result<Part, GatewayError> {
+/// Starts the thread that carries to the store what is counted, and beside it from where keys are used.
+fn shipper_start(mut shipper: Shipper<StoreSink>, node: Arc<Node>) -> Result<Part, GatewayError> {
     let (stop, mut stopping) = watch::channel(false);
     let thread = spawn("shipper", async move {
         tokio::select! {
             never = shipper.run() => match never {},
+            never = callers::run(node) => match never {},
             () = stopped(&mut stopping) => {}
         }
         let drained = shipper.drain(SHIP_AT_END).await;

@@ -24,6 +24,7 @@
 
 mod access_log;
 mod attempt;
+mod callers;
 mod catalogue;
 mod client;
 mod credential;

@@ -15,6 +15,7 @@ use tollgate_wire::ErrorCode;
 
 use crate::{
     GatewayOptions, ReadyState,
+    callers::Callers,
     journal::{Health, Status},
     keyring::Keyring,
     lease::LeaseGate,
@@ -45,6 +46,8 @@ pub(crate) struct Node {
     pub draining: AtomicBool,
     pub connections: AtomicUsize,
     pub strangers: Arc<Strangers>,
+    /// From where keys are used, until it is written down.
+    pub callers: Callers,
     /// Answers that are read on though their clients are gone.
     pub drains: AtomicUsize,
     /// Bytes of bodies held in memory.

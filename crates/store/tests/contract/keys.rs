@@ -30,6 +30,7 @@ contract! {
     keys_are_listed_newest_first_and_pages_hold_under_inserts,
     keys_are_listed_in_any_order_forwards_and_back,
     a_rotation_that_was_read_at_another_version_does_nothing,
+    the_last_few_addresses_of_a_key_are_kept_and_no_more,
     keys_are_found_by_status_text_and_maker,
     hostile_names_come_back_unharmed_and_nul_is_refused,
     a_key_is_dead_while_its_maker_is_disabled_or_no_member,
@@ -371,6 +372,30 @@ async fn keys_are_listed_in_any_order_forwards_and_back(fixture: Fixture) {
     let filter = KeyFilter { order: KeyOrder { ascending: true, ..by_name }, ..KeyFilter::default() };
     let page = store.key_list(account, &filter, &PageRequest::default()).await.unwrap();
     assert_eq!(page.data[1].name.as_str(), "aa");
+}
+
+async fn the_last_few_addresses_of_a_key_are_kept_and_no_more(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = account_of(store).await;
+    let (key, other) = (make_key(&fixture, account, "k").await.no, make_key(&fixture, account, "other").await.no);
+    let note = |key, last: u8, second: i64| {
+        let at = Timestamp::from_millis(1_700_000_000_000 + second * 1_000);
+        (key, std::net::IpAddr::from([203, 0, 113, last]), at)
+    };
+    let shown = async |key| -> Vec<String> {
+        store.key_addresses(key).await.unwrap().into_iter().map(|(address, _)| address).collect()
+    };
+    assert!(shown(key).await.is_empty());
+    let noted: Vec<_> = (1..=12).map(|last| note(key, last, i64::from(last))).collect();
+    store.key_addresses_note(&noted).await.unwrap();
+    store.key_addresses_note(&[note(other, 1, 1)]).await.unwrap();
+    let of = |last: u8| format!("203.0.113.{last}");
+    assert_eq!(shown(key).await, (5..=12).rev().map(of).collect::<Vec<_>>());
+    // One that comes again is the latest; an older word about it changes nothing.
+    store.key_addresses_note(&[note(key, 7, 100), note(key, 3, 50)]).await.unwrap();
+    store.key_addresses_note(&[note(key, 7, 60), note(key, 5, 1)]).await.unwrap();
+    assert_eq!(shown(key).await, [7, 3, 12, 11, 10, 9, 8, 6].map(of));
+    assert_eq!(shown(other).await, [of(1)]);
 }
 
 async fn a_rotation_that_was_read_at_another_version_does_nothing(fixture: Fixture) {
