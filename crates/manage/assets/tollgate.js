@@ -101,8 +101,10 @@
     const link = event.target.closest("a[data-dialog]");
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
       event.preventDefault();
-      link.closest("[popover]")?.hidePopover();
-      opener = link;
+      // A link in a menu is gone with its menu: the menu's button is come back to.
+      const menu = link.closest("[popover]");
+      menu?.hidePopover();
+      opener = (menu && document.querySelector(`[popovertarget="${menu.id}"]`)) ?? link;
       htmx.ajax("GET", link.getAttribute("href"), { target: "#dialog-body", select: "#sheet", swap: "innerHTML" });
       return;
     }

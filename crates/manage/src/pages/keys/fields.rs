@@ -218,7 +218,10 @@ impl Fields {
         let mut errors = FieldErrors::default();
         match error {
             ServiceError::Invalid { field, message } => match field.as_str() {
-                "models" => errors.add("models", fill(t.unknown_model, &[&message])),
+                // The store's words quote the name.
+                "models" => {
+                    errors.add("models", fill(t.unknown_model, &[&message.split('"').nth(1).unwrap_or(&message)]));
+                }
                 "expires_at" => errors.add("expiry", t.past_date),
                 "note" => errors.add("note", t.long_note),
                 _ => errors.add("", e.check_fields),

@@ -176,7 +176,7 @@ fn names_stay_text_on_every_page_in_both_languages() {
     for lang in Lang::ALL {
         for name in HOSTILE.into_iter().map(str::to_owned).chain(["👩‍💻".repeat(200), "W".repeat(200)]) {
             for html in pages(lang, &name) {
-                assert!(html.starts_with("<!doctype html>") && html.contains("<main"), "{html}");
+                assert!(html.trim_start().starts_with("<!doctype html>") && html.contains("<main"), "{html}");
                 assert!(html.contains(&format!("<html lang=\"{}\"", lang.tag())));
                 assert!(!html.contains("<script>") && !html.contains("<b>"), "{html}");
                 assert!(!html.contains(" style=") && !html.contains("\"quoted\""), "{html}");
