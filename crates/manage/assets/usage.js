@@ -158,7 +158,8 @@
     for (const [id, left, top] of scrolled) by(id)?.scrollTo(left, top);
     if (had && !had.isConnected) {
       const links = [...by("figures").querySelectorAll("a, summary, button")];
-      const same = had.id ? by(had.id) : links.find((link) => link.getAttribute("href") === had.getAttribute("href"));
+      const href = had.getAttribute("href");
+      const same = had.id ? by(had.id) : links.find((link) => href !== null && link.getAttribute("href") === href);
       (same ?? links.find((link) => link.tagName === had.tagName && link.textContent === had.textContent))?.focus({ preventScroll: true });
     }
     draw();

@@ -318,8 +318,8 @@ impl Show<'_> {
         let number = |number: i64| self.lang.count(number.unsigned_abs());
         match seconds {
             1 => fill(self.t.one_second_ago, &[&number(1)]),
-            ..120 => fill(self.t.seconds_ago, &[&number(seconds)]),
-            ..7_200 => fill(self.t.minutes_ago, &[&number(seconds / 60)]),
+            ..=0 | 2..=119 => fill(self.t.seconds_ago, &[&number(seconds)]),
+            120..=7_199 => fill(self.t.minutes_ago, &[&number(seconds / 60)]),
             _ => fill(self.t.hours_ago, &[&number(seconds / 3_600)]),
         }
     }
@@ -542,7 +542,7 @@ impl Show<'_> {
         let finest = nanos.saturating_add(NANOS_SHOWN / 2) / NANOS_SHOWN;
         let amount = if nanos > 0 && nanos < NANOS_SHOWN {
             format!("< 0{}0001", self.point())
-        } else if finest < 10_000 && finest % 100 != 0 {
+        } else if finest < 10_000 && !finest.is_multiple_of(100) {
             format!("0{}{finest:04}", self.point())
         } else {
             let cents = nanos.saturating_add(NANOS_OF_CENT / 2) / NANOS_OF_CENT;

@@ -210,6 +210,9 @@ pub const fn tokens(sums: &UsageSums) -> u64 {
     sums.units.input.saturating_add(sums.units.output)
 }
 
+/// A part of the bars and how much of a row is in it.
+type AmountOfPart = (UsagePart, fn(&UsageSums) -> u64);
+
 fn add(sum: &mut UsageSums, more: &UsageSums) {
     let Units { input, output, cached_input, reasoning, audio_ms, images } = more.units;
     sum.requests = sum.requests.saturating_add(more.requests);
@@ -359,7 +362,7 @@ impl Services {
         let ticks = ticks(input.from, input.to, bucket, &input.zone)?;
         let mut chart = UsageChart { bucket, of_requests, ticks, series: Vec::new() };
         if input.lines.is_time() {
-            let parts: &[(UsagePart, fn(&UsageSums) -> u64)] = if of_requests {
+            let parts: &[AmountOfPart] = if of_requests {
                 &[(UsagePart::Requests, |sums| sums.requests)]
             } else {
                 &[(UsagePart::Input, |sums| sums.units.input), (UsagePart::Output, |sums| sums.units.output)]
@@ -378,10 +381,10 @@ impl Services {
                 (row.account, &row.model) == (line.account, &line.model)
                     && row.key.as_ref().map(|key| key.0) == line.key.as_ref().map(|key| key.0)
             });
-            chart.push(UsagePart::Line(at), own, &amount);
+            chart.push(UsagePart::Line(at), own, amount);
         }
         if lines.len() > largest.len() {
-            chart.push_others(&all, &amount);
+            chart.push_others(&all, amount);
         }
         Ok(chart)
     }
