@@ -6,6 +6,8 @@
 mod account_forms;
 mod accounts;
 mod audit;
+mod model_form;
+mod models;
 mod nodes;
 mod plans;
 mod upstream_form;
@@ -33,6 +35,7 @@ pub(super) fn router() -> Router<Services> {
         .merge(accounts::router())
         .merge(plans::router())
         .merge(upstreams::router())
+        .merge(models::router())
         .merge(users::router())
         .merge(audit::router())
         .merge(nodes::router())

@@ -262,3 +262,52 @@ texts! {
         test_unreadable: "Its credential was sealed under another master key.", "Thông tin xác thực được mã hóa bằng khóa chủ khác.";
     }
 }
+
+texts! {
+    /// The catalogue.
+    OpModels {
+        lead: "What customers may call, what it costs, and which upstreams serve it.", "Những mô hình khách hàng được gọi, giá và máy chủ phục vụ.";
+        create: "Add model", "Thêm mô hình";
+        none: "Customers need a model to call. Add the first one.", "Khách hàng cần có mô hình để gọi. Hãy thêm mô hình đầu tiên.";
+        kind: "Kind", "Loại";
+        kind_chat: "Chat", "Trò chuyện";
+        kind_embedding: "Embedding", "Nhúng";
+        kind_rerank: "Rerank", "Xếp hạng lại";
+        kind_transcription: "Transcription", "Chuyển giọng nói thành văn bản";
+        kind_speech: "Speech", "Giọng nói";
+        kind_image: "Image", "Hình ảnh";
+        price: "Price", "Giá";
+        free: "free", "miễn phí";
+        per_input: "/ 1M input tokens", "/ 1 triệu token đầu vào";
+        per_output: "/ 1M output tokens", "/ 1 triệu token đầu ra";
+        per_cached: "/ 1M cached input tokens", "/ 1 triệu token đầu vào từ bộ nhớ đệm";
+        per_image: "/ 1M images", "/ 1 triệu hình ảnh";
+        per_second: "/ 1M seconds of audio", "/ 1 triệu giây âm thanh";
+        price_hint: "Decimal figures such as 0.50; left empty: nothing, cached input as much as other input. They count for requests that begin from now on.", "Số thập phân như 0.50; để trống: miễn phí, riêng đầu vào từ bộ nhớ đệm tính như đầu vào thường. Áp dụng cho các yêu cầu bắt đầu từ bây giờ.";
+        currency: "Currency", "Tiền tệ";
+        served_by: "Served by", "Phục vụ bởi";
+        served_hint: "Requests are shared by weight; weight 0 serves only when no other is healthy. An empty name there: the same name.", "Yêu cầu được chia theo trọng số; trọng số 0 chỉ phục vụ khi không còn máy chủ nào tốt. Để trống tên ở máy chủ: dùng cùng tên.";
+        nobody: "nobody", "chưa có";
+        context: "Context window (tokens)", "Cửa sổ ngữ cảnh (token)";
+        context_hint: "Input and output together; left empty: not told.", "Tổng đầu vào và đầu ra; để trống: không công bố.";
+        max_output: "Most output tokens", "Số token đầu ra tối đa";
+        title: "Name for people (optional)", "Tên hiển thị (không bắt buộc)";
+        name_hint: "What clients send as model, such as qwen3-32b. It cannot be changed later.", "Giá trị model mà máy khách gửi, ví dụ qwen3-32b. Không thể đổi về sau.";
+        upstream: "Upstream", "Máy chủ";
+        there: "Its name there", "Tên ở máy chủ";
+        weight: "Weight", "Trọng số";
+        add_upstream: "Add another upstream", "Thêm máy chủ";
+        edit_of: "Edit the model {}", "Sửa mô hình {}";
+        remove_of: "Remove the model {}?", "Xóa mô hình {}?";
+        remove_means: "It is refused at once, everywhere; running streams are cut. Its usage stays.", "Mô hình bị từ chối ngay ở mọi nơi; các luồng đang chạy bị ngắt. Số liệu sử dụng được giữ lại.";
+        no_key_names_it: "No key names it; keys for all models lose it too.", "Không có API Key nào nêu tên mô hình này; API Key dùng mọi mô hình cũng mất mô hình này.";
+        key_names_it: "{} key names it and loses it for good, also if a model of this name is added again:", "{} API Key nêu tên mô hình này và mất hẳn quyền dùng, kể cả khi thêm lại mô hình cùng tên:";
+        keys_name_it: "{} keys name it and lose it for good, also if a model of this name is added again:", "{} API Key nêu tên mô hình này và mất hẳn quyền dùng, kể cả khi thêm lại mô hình cùng tên:";
+        bad_name: "A name has 1 to 128 of A-Z a-z 0-9 - _ . : / @ + and begins with a letter or digit.", "Tên gồm 1 đến 128 ký tự A-Z a-z 0-9 - _ . : / @ + và bắt đầu bằng chữ hoặc số.";
+        name_taken: "Another model has this name.", "Tên này đã được mô hình khác sử dụng.";
+        bad_tokens: "A whole number above 0.", "Một số nguyên lớn hơn 0.";
+        bad_price: "A decimal figure such as 0.50, without a sign.", "Một số thập phân như 0.50, không có dấu.";
+        bad_currency: "Three letters, such as USD.", "Ba chữ cái, ví dụ USD.";
+        bad_served: "Each row names an upstream, perhaps a model there, and a weight of 0 to 1000000; no row is there twice.", "Mỗi dòng gồm một máy chủ, có thể có tên mô hình ở đó, và trọng số từ 0 đến 1000000; không có dòng trùng lặp.";
+    }
+}
