@@ -36,7 +36,7 @@ enum May {
     Session,
 }
 
-const ENDPOINTS: [(&str, &str, May); 52] = [
+const ENDPOINTS: [(&str, &str, May); 53] = [
     ("GET", "/api/v1/openapi.json", Anybody),
     ("GET", "/api/v1/me", User),
     ("GET", "/api/v1/me/sessions", Session),
@@ -67,6 +67,7 @@ const ENDPOINTS: [(&str, &str, May); 52] = [
     ("GET", "/api/v1/upstreams/{upstream}", Operator),
     ("PATCH", "/api/v1/upstreams/{upstream}", Operator),
     ("DELETE", "/api/v1/upstreams/{upstream}", Operator),
+    ("POST", "/api/v1/upstreams/{upstream}/test", Operator),
     ("GET", "/api/v1/plans", Operator),
     ("POST", "/api/v1/plans", Operator),
     ("GET", "/api/v1/plans/{plan}", Operator),
@@ -230,6 +231,7 @@ impl Scene {
             ("POST", "keys", false) => json!({"name": "k", "models": "all", "account": "default"}),
             ("POST", "tokens", false) => json!({"name": "t"}),
             ("POST", "models", _) => json!({"name": unique, "kind": "chat"}),
+            ("POST", "upstreams", true) => json!({}),
             ("POST", "upstreams", _) => json!({"name": unique, "base_url": "http://127.0.0.1:9/v1"}),
             ("POST", "plans", _) => json!({"handle": unique, "name": "P", "paid": true}),
             ("POST", "accounts", true) if path.ends_with("/invitations") => json!({"role": "viewer"}),

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use tollgate_tests::{Engine, House, Http, Reply, Value, json, on_both};
@@ -16,13 +16,15 @@ on_both!(
 );
 
 /// The provider's process; ends with the test.
-struct Provider {
+pub(super) struct Provider {
     child: Child,
-    issuer: String,
+    /// Its address.
+    pub(super) issuer: String,
 }
 
 impl Provider {
-    fn start() -> Self {
+    /// Starts one on a free port.
+    pub(super) fn start() -> Self {
         let node = std::env::var_os("TOLLGATE_TEST_NODE").unwrap_or_else(|| "node".into());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/oidc/provider.mjs");
         let mut child = Command::new(node)
@@ -33,9 +35,10 @@ impl Provider {
             .spawn()
             .expect("Node.js runs: `cargo xtask test` finds or installs it");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        output.read_line(&mut line).expect("a line");
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Self { child, issuer: said["issuer"].as_str().expect("an issuer").to_owned() }
+        Self { child, issuer: said["issuer"].as_str().expect("an issuer").to_owned(), _said: output }
     }
     fn stop(&mut self) {
         let _ = self.child.kill();
@@ -115,20 +118,17 @@ impl Browser {
     }
 }
 
-async fn open(engine: Engine, provider: &Provider, create_users: bool) -> House {
+/// A house that trusts the provider; `create_users`: also people who are not known yet.
+pub(super) async fn open(engine: Engine, provider: &Provider, create_users: bool) -> House {
     let settings = format!(
-        "[sign_in.oidc]\nissuer = \"{}\"\nclient_id = \"tollgate\"\nclient_secret = {{ env = \"THE_SECRET\" }}\n\
+        "[sign_in.oidc]\nissuer = \"{}\"\nclient_id = \"tollgate\"\nclient_secret = \"a-client-secret-of-the-tests\"\n\
          scopes = [\"email\", \"profile\", \"groups\"]\nlabel = \"The provider\"\ncreate_users = {create_users}\n\
          [[sign_in.oidc.groups]]\ngroup = \"members\"\naccount = \"default\"\nrole = \"member\"\n\
          [[sign_in.oidc.groups]]\ngroup = \"owners\"\naccount = \"default\"\nrole = \"owner\"\n\
          [[sign_in.oidc.groups]]\ngroup = \"operators\"\noperator = true\n",
         provider.issuer
     );
-    House::open_with(engine, |mut options, _| {
-        options.environment.push(("THE_SECRET".into(), "a-client-secret-of-the-tests".into()));
-        options.settings(&settings)
-    })
-    .await
+    House::open_with(engine, |options, _| options.settings(&settings)).await
 }
 
 /// The code that a page of a failed sign-in shows.
