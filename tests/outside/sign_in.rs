@@ -20,6 +20,8 @@ pub(super) struct Provider {
     child: Child,
     /// Its address.
     pub(super) issuer: String,
+    /// Held open: it warns there, and would end by a pipe that nobody reads.
+    _said: BufReader<ChildStdout>,
 }
 
 impl Provider {
