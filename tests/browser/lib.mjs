@@ -288,7 +288,10 @@ export function copied(page, body) {
 export async function fitsItsWidth(page) {
   const { wide, screen, who } = await page.evaluate(() => {
     const screen = document.documentElement.clientWidth;
-    const over = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > screen + 1);
+    // What scrolls inside a part of its own does not widen the page.
+    const held = (e) => e.parentElement && (getComputedStyle(e.parentElement).overflowX !== 'visible' || held(e.parentElement));
+    const wider = (e) => e.getBoundingClientRect().right > screen + 1 && !held(e);
+    const over = [...document.querySelectorAll('body *')].filter(wider);
     const name = (e) => `<${e.localName} class="${e.className}">`;
     return { wide: document.documentElement.scrollWidth, screen, who: over.slice(0, 5).map(name).join(' ') };
   });

@@ -5,6 +5,8 @@
 
 use tollgate_tests::{Engine, House, browser, json};
 
+use crate::sign_in::{self, Provider};
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_page_may_do_is_seen_when_a_page_does_it() {
     browser::run(&House::open(Engine::Sqlite).await, "watching", json!({})).await;
@@ -12,7 +14,9 @@ async fn what_no_page_may_do_is_seen_when_a_page_does_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_signs_in_and_out_each_way() {
-    browser::run(&House::open(Engine::Sqlite).await, "sign_in", json!({})).await;
+    let provider = Provider::start();
+    let house = sign_in::open(Engine::Sqlite, &provider, true).await;
+    browser::run(&house, "sign_in", json!({"issuer": provider.issuer})).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ use crate::{
     engine::Database,
     eventually,
     http::Request,
+    node::command,
 };
 
 /// The upstream's credential: must be seen by it, and by nobody else.
@@ -207,7 +208,11 @@ pub fn chat(http: Http, key: &str, model: &str, more: Value) -> Request {
 #[must_use]
 pub fn bootstrap(options: &NodeOptions) -> String {
     let settings = options.directory.join("tollgate.toml");
-    let ran = cli::run(&options.directory, &["bootstrap", "--config", &settings.display().to_string()]).expect(0);
+    let mut command = command();
+    command.args(["bootstrap", "--config", &settings.display().to_string()]).current_dir(&options.directory);
+    // Its settings may name secrets of the environment.
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
+    let ran = cli::finish(command, None).expect(0);
     let token = ran.stdout.trim_end_matches('\n').to_owned();
     assert!(token.starts_with("tga_") && !token.contains(char::is_whitespace), "not a token alone: {ran:?}");
     token
