@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,7 +13,11 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use tollgate_core::{Id, Timestamp, World, usage};
+use tollgate_core::{
+    Id, Timestamp, World,
+    secret::{KeyHint, PlainKey},
+    usage,
+};
 use tollgate_gateway::{Gateway, Management, ManagementBody, ManagementFuture};
 use tollgate_manage::{PeerAddress, RequestId, UpstreamHealthSource, UpstreamHealthView};
 use tower::ServiceExt as _;
@@ -55,6 +59,18 @@ impl Watch {
             Stage::Serving(gateway) => Some(gateway),
             Stage::Starting | Stage::Stopping => None,
         }
+    }
+    /// Where the gateway is on this machine, and a pass for one request there with a key.
+    pub fn pass(&self, key: KeyHint) -> Option<(SocketAddr, PlainKey)> {
+        let Stage::Serving(gateway) = &*self.stage() else { return None };
+        let mut address = gateway.local_addr();
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Some((address, gateway.pass(key)?))
     }
     /// Whether a request would be served now, and the word for it.
     pub fn ready(&self) -> (bool, &'static str) {

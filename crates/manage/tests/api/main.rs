@@ -9,6 +9,7 @@ mod keys;
 mod keys_pages;
 mod manners;
 mod models_pages;
+mod operator_pages;
 mod pages;
 mod people;
 mod sign_in;

@@ -46,19 +46,19 @@ async fn a_link_signs_in_once() {
     assert!(!set.contains("Secure"));
     form(&house, &link, &[OWN]).await.expect(404);
     let cookie = cookie_of(&redeemed);
-    house.key().await;
-    let start = page(&house, "/", Some(&cookie)).await.expect(200);
-    assert!(start.text.contains("a key") && start.text.contains("My API Keys") && start.text.contains("default"));
+    let start = page(&house, "/", Some(&cookie)).await.expect(303);
+    assert_eq!(start.header("location"), "/a/default/keys");
     let policy = start.header("content-security-policy");
     assert_eq!(
         policy,
-        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     );
     assert_eq!(start.header("cache-control"), "no-store");
     // Signed out is signed out on the server, not only here.
     let out = form(&house, "/sign-out", &[OWN, ("cookie", &cookie)]).await.expect(303);
     assert!(out.header("set-cookie").contains("Max-Age=0"));
-    assert!(page(&house, "/", Some(&cookie)).await.expect(200).text.contains("You are not signed in"));
+    assert_eq!(page(&house, "/", Some(&cookie)).await.expect(303).header("location"), "/sign-in");
 }
 
 #[tokio::test]
@@ -71,8 +71,11 @@ async fn a_link_that_is_wrong_or_old_signs_nobody_in() {
     }
     house.turn_clock(24 * 3_600);
     form(&house, &link, &[OWN]).await.expect(404);
-    assert!(page(&house, "/", None).await.expect(200).text.contains("You are not signed in"));
-    assert!(page(&house, "/", Some("tollgate_session=nonsense")).await.expect(200).text.contains("not signed in"));
+    for cookie in [None, Some("tollgate_session=nonsense")] {
+        let asked = page(&house, "/a/default/keys?status=active", cookie).await.expect(303);
+        assert_eq!(asked.header("location"), "/sign-in?next=%2Fa%2Fdefault%2Fkeys%3Fstatus%3Dactive");
+        page(&house, "/sign-in", cookie).await.expect(200);
+    }
 }
 
 #[tokio::test]
@@ -125,13 +128,54 @@ async fn under_https_the_cookie_is_bound_to_the_host_and_links_are_whole() {
 }
 
 #[tokio::test]
-async fn the_start_page_says_what_is_missing() {
+async fn language_and_theme_are_the_browser_s_until_one_chooses() {
     let house = House::open().await;
-    house.patch("accounts/default", json!({"plan": null})).await.expect(200);
-    let signed_in = form(&house, &house.link().await, &[OWN]).await.expect(303);
-    let start = page(&house, "/", Some(&cookie_of(&signed_in))).await.expect(200);
-    assert!(start.text.contains("no running paid plan") && start.text.contains("mailto:sales@example.com"));
-    page(&house, "/?account=nowhere", Some(&cookie_of(&signed_in))).await.expect(404);
-    let style = page(&house, "/assets/tollgate.css", None).await.expect(200);
-    assert!(style.header("content-type").starts_with("text/css"));
+    let ask = async |headers: &[(&str, &str)]| {
+        let mut request = Request::get("/sign-in");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        house.send(request.body(Body::empty()).unwrap()).await.expect(200).text
+    };
+    assert!(ask(&[]).await.contains("<html lang=\"en\" data-theme=\"auto\">"));
+    assert!(ask(&[("accept-language", "vi-VN,vi;q=0.9,en;q=0.8")]).await.contains("<html lang=\"vi\""));
+    let choose = async |headers: &[(&str, &str)], body: &'static str| {
+        let mut request = Request::post("/preferences").header("host", "gate.example:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        house.send(request.body(Body::from(body)).unwrap()).await
+    };
+    choose(&[], "lang=vi").await.expect(403);
+    let chosen = choose(&[OWN], "next=%2Fsign-in%3Fx&lang=vi").await.expect(303);
+    assert_eq!(chosen.header("location"), "/sign-in?x");
+    let html = ask(&[("accept-language", "en"), ("cookie", &cookie_of(&chosen))]).await;
+    assert!(html.contains("<html lang=\"vi\""), "{html}");
+    let elsewhere = choose(&[OWN], "next=https%3A%2F%2Fevil.example&theme=dark").await.expect(303);
+    assert_eq!(elsewhere.header("location"), "/");
+    assert!(ask(&[("cookie", &cookie_of(&elsewhere))]).await.contains("data-theme=\"dark\""));
+}
+
+#[tokio::test]
+async fn files_are_cached_by_their_content_and_compressed() {
+    let house = House::open().await;
+    let html = page(&house, "/sign-in", None).await.expect(200).text;
+    for name in ["tollgate.css", "tollgate.js", "htmx.js", "icon.svg"] {
+        let at = html.find(&format!("/assets/{name}?v=")).unwrap();
+        let address = html[at..].split('"').next().unwrap();
+        let request = Request::get(address).header("accept-encoding", "gzip, br").body(Body::empty()).unwrap();
+        let file = house.send(request).await.expect(200);
+        assert_eq!(file.header("content-encoding"), "gzip", "{name}");
+        assert!(file.header("cache-control").contains("immutable"), "{name}");
+        assert!(
+            !page(&house, &format!("/assets/{name}?v=0"), None)
+                .await
+                .expect(200)
+                .header("cache-control")
+                .contains("immutable")
+        );
+    }
+    page(&house, "/assets/nothing.js", None).await.expect(404);
+    let compressed = Request::get("/sign-in").header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+    assert_eq!(house.send(compressed).await.expect(200).header("content-encoding"), "gzip");
 }
