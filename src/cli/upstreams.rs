@@ -69,6 +69,11 @@ pub enum UpstreamsCommand {
         #[arg(long)]
         disable: bool,
     },
+    /// Try an upstream now: does it answer, and does it list the models that the catalogue asks it for?
+    Test {
+        /// Its name
+        name: Slug,
+    },
     /// Remove an upstream that serves no model
     Remove {
         /// Its name
@@ -125,6 +130,9 @@ pub fn run(command: &UpstreamsCommand, api: &Api, environment: &Environment) -> 
             body = body.set("enabled", (*enable || *disable).then_some(*enable));
             show(api, &api.patch(&path(name), Call::with(body.change()?))?.json()?)
         }
+        UpstreamsCommand::Test { name } => {
+            tested(api, &api.post(&format!("{}/test", path(name)), Call::default())?.json()?)
+        }
         UpstreamsCommand::Remove { name, yes } => {
             api.screen.confirm(*yes, &format!("Remove the upstream {name}?"))?;
             super::removed(api, &api.delete(&path(name), Call::default())?, name.as_str())
@@ -174,6 +182,31 @@ fn health(upstream: &Value) -> &'static str {
         Some(true) => "healthy",
         Some(false) => "unhealthy",
         None => "unknown",
+    }
+}
+
+/// What a test came to; an upstream that would not serve is a "no".
+fn tested(api: &Api, test: &Json) -> Result<(), Failure> {
+    if api.screen.json() {
+        api.screen.print_json(test)?;
+    } else {
+        let names = |field: &str| {
+            let names = test.get(field).and_then(Value::as_array).into_iter().flatten();
+            names.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        };
+        api.screen.fields(&[
+            ("verdict", words::text(test, "verdict").replace('_', " ").into()),
+            ("status", words::number(test, "status").into()),
+            ("took, ms", words::number(test, "after_ms").into()),
+            ("models listed", words::number(test, "models").into()),
+            ("ours listed", names("listed").into()),
+            ("ours missing", names("missing").into()),
+            ("error", words::text(test, "error").into()),
+        ])?;
+    }
+    match words::text(test, "verdict") {
+        "good" => Ok(()),
+        _ => Err(Failure::Silent),
     }
 }
 

@@ -44,7 +44,7 @@ pub struct AccountInput {
     pub plan_until: Option<Timestamp>,
     /// Its first owner: a user's id, or a mail address, for which a user is made where there is none.
     #[serde(default)]
-    #[schema(example = "ada@example.com")]
+    #[schema(example = "owner@example.com")]
     pub owner: Option<String>,
 }
 
