@@ -47,3 +47,8 @@ async fn nothing_is_lost_by_leaving_by_two_at_once_or_by_strange_names() {
 async fn every_page_answers_fits_and_can_be_used_by_everybody() {
     browser::run(&House::open(Engine::Sqlite).await, "every_page", json!({})).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_rotated_and_switched_models_tried_accounts_suspended() {
+    browser::run(&House::open(Engine::Sqlite).await, "beyond", json!({})).await;
+}
