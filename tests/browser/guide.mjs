@@ -209,8 +209,9 @@ async function usage(person, w, user) {
   });
   await step('the chart and the same figures as a table', async () => {
     if (person.js) {
-      await page.getByRole('img').first().waitFor();
-      assert.ok((await page.locator('#chart').boundingBox()).height > 80);
+      const chart = page.getByRole('main').getByRole('img').first();
+      await chart.waitFor();
+      assert.ok((await chart.boundingBox()).height > 80);
     }
     await page.locator('summary', { hasText: w.chartTable }).click();
     const amounts = await page.locator('#chart-data [data-amount]').evaluateAll((cells) => cells.map((cell) => Number(cell.dataset.amount)));
@@ -225,6 +226,7 @@ async function usage(person, w, user) {
     [w.key, ['Assistant 2']],
   ]) {
     await step(`group by ${by}`, async () => {
+      await settled(page);
       await page.getByLabel(w.groupBy).selectOption({ label: by });
       await show();
       let grouped;
@@ -269,5 +271,7 @@ async function usage(person, w, user) {
 /** Nothing is being asked for any more. */
 async function settled(page) {
   await page.waitForLoadState('networkidle');
-  await page.locator('.htmx-request').waitFor({ state: 'detached' });
+  await page.locator('.htmx-request, .htmx-swapping, .htmx-settling').first().waitFor({ state: 'detached' });
+  // What is swapped in is made alive a moment later; nobody chooses again within it.
+  await page.waitForTimeout(100);
 }
