@@ -180,7 +180,7 @@ async fn a_sign_in_that_was_not_begun_here_is_refused(engine: Engine) {
     other.jars.insert(address[7..].to_owned(), browser.jars[&address[7..]].clone());
     let wrong = callback.replace("state=", "state=0");
     assert_eq!(code_of(&other.send("GET", &wrong, "").await.expect(400)), "oidc_state");
-    assert!(other.jars[&address[7..]].get("tollgate_oidc").is_none(), "one try each");
+    assert!(!other.jars[&address[7..]].contains_key("tollgate_oidc"), "one try each");
     let cookies = browser.jars[&address[7..]].clone();
     other.jars.insert(address[7..].to_owned(), cookies.clone());
     let elsewhere = format!("{}&iss=https%3A%2F%2Felsewhere.example", callback.split("&iss=").next().unwrap());
