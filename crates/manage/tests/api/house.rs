@@ -180,7 +180,7 @@ impl House {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
     }
     /// A call of the API, `path` behind `/api/v1/`.
     pub async fn call(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> Answer {

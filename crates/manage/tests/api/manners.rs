@@ -71,7 +71,7 @@ async fn a_store_that_is_away_is_a_503() {
     problem.refused(503, "unavailable");
     house.post("keys", json!({"name": "k", "models": "all"})).await.refused(503, "unavailable");
     let link = house.send(Request::get("/").body(Body::empty()).unwrap()).await;
-    assert_eq!(link.status, 200, "nobody is signed in: nothing is asked of the store");
+    assert_eq!(link.status, 303, "nobody is signed in: nothing is asked of the store");
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn every_model_is_listed_with_what_it_is_and_costs() {
     model(&house, "org/chat-a", "chat").await;
     model(&house, "rank", "rerank").await;
     let list = visitor.get("/a/default/models").await.expect(200).text;
-    for part in ["org/chat-a", "32,768 tokens", "0.5 EUR", "/v1/chat/completions", "Not served by this version yet"] {
+    for part in ["org/chat-a", "32,768 tokens", "0.50 EUR", "/v1/chat/completions", "Not served by this version yet"] {
         assert!(list.contains(part), "{part}: {list}");
     }
     assert!(visitor.get("/a/default/models/org%2Fchat-a").await.expect(200).text.contains("You have no active key"));
