@@ -175,7 +175,8 @@ async fn prepare(deployment: &Deployment) -> anyhow::Result<Shown> {
 /// A new text of the demo's key; a new key where there is none, or its owner ended it.
 async fn fresh_key(deployment: &Deployment, actor: &Actor) -> anyhow::Result<(PlainKey, Id<Key>)> {
     let Deployment { store, master_key, settings, world, seeded } = deployment;
-    let filter = KeyFilter { status: Some(KeyStatus::Active), search: Some(KEY_NAME.to_owned()), ..KeyFilter::default() };
+    let filter =
+        KeyFilter { status: Some(KeyStatus::Active), search: Some(KEY_NAME.to_owned()), ..KeyFilter::default() };
     let keys = store.key_list(seeded.account, &filter, &PageRequest::default()).await?;
     let there = keys.data.into_iter().find(|key| key.name.as_str() == KEY_NAME && key.created_by.is_none());
     let Some(there) = there else {

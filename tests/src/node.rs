@@ -226,8 +226,7 @@ impl Drop for Node {
         if std::thread::panicking() {
             let log = self.log();
             // Tests poll: what that leaves in the log tells nothing.
-            let lines: Vec<&str> =
-                log.lines().filter(|line| !line.contains("/api/v1/")).collect();
+            let lines: Vec<&str> = log.lines().filter(|line| !line.contains("/api/v1/")).collect();
             let end = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
             eprintln!("--- the node's log, its end:\n{}\n---", end.join("\n"));
         }

@@ -27,8 +27,8 @@ use tollgate_core::Id;
 use tollgate_wire::{ErrorBody, ErrorCode};
 
 use crate::{
-    access_log::LogLine, attempt::LEASE_LOOK, callers::LastNoted, in_flight::Registration, node::Node, options::Limits, route::RouteLabel,
-    strangers::Stranger,
+    access_log::LogLine, attempt::LEASE_LOOK, callers::LastNoted, in_flight::Registration, node::Node, options::Limits,
+    route::RouteLabel, strangers::Stranger,
 };
 
 /// After a refusal, what the client is still sending is read for this long: closed at once, the kernel would reset the

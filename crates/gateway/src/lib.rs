@@ -45,8 +45,8 @@ mod receive;
 mod reply;
 mod route;
 mod settle;
-mod strangers;
 mod sink;
+mod strangers;
 mod upstream;
 mod worker;
 

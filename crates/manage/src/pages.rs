@@ -21,8 +21,8 @@ mod form;
 mod home;
 #[cfg(test)]
 mod hostile;
-mod keys;
 mod invitation;
+mod keys;
 mod look;
 mod me;
 mod members;

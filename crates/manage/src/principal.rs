@@ -95,7 +95,11 @@ impl Principal {
     /// [`ServiceError::Forbidden`] for an access token.
     pub fn require_session(&self) -> Result<(), ServiceError> {
         let signed_in = self.token.is_none();
-        if signed_in { Ok(()) } else { Err(ServiceError::Forbidden("sign in to the console for this: no token does it")) }
+        if signed_in {
+            Ok(())
+        } else {
+            Err(ServiceError::Forbidden("sign in to the console for this: no token does it"))
+        }
     }
 
     /// The standing in the named account, or in the one that is meant where none is named: an operator's `default`, a

@@ -86,7 +86,17 @@ impl Problem {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         let (status, title) = known.map_or((500, "Internal error"), |(_, status, title)| (*status, *title));
         let kind = format!("urn:tollgate:problem:{code}");
-        Self { kind, title, status, code, detail: detail.into(), field: None, id: None, contact_url: None, retry_after: None }
+        Self {
+            kind,
+            title,
+            status,
+            code,
+            detail: detail.into(),
+            field: None,
+            id: None,
+            contact_url: None,
+            retry_after: None,
+        }
     }
 }
 

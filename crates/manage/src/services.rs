@@ -35,15 +35,15 @@ pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, Upstre
 pub use confirm::{Confirmed, Effective, EffectiveNode};
 pub(crate) use keys::permission_schema;
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
-pub use overview::Glance;
-pub use seeds::{bootstrap_operator_token, issue_key, sign_in_link, sign_in_path};
 pub use members::{INVITATION_LIFE, InvitationInput, InvitationShown, MemberChange, Newcomer, invitation_path};
 pub use oidc::{OIDC_WAIT, OidcBegun, OidcCallback, OidcGroup, OidcOptions, OidcProblem, oidc_issuer_check};
+pub use overview::Glance;
 pub use passwords::{LONGEST_PASSWORD, PasswordProblem, SHORTEST_PASSWORD, password_check};
+pub use seeds::{bootstrap_operator_token, issue_key, sign_in_link, sign_in_path};
 pub use sessions::{SIGN_IN_LINK_LIFE, Session, Visitor};
 pub use tokens::{TokenInput, TokenShown};
-pub use upstream_test::{UpstreamTest, Verdict};
 pub use trial::{LONGEST_TRIAL, TrialAnswer};
+pub use upstream_test::{UpstreamTest, Verdict};
 pub use usage::{
     LatencyAnswer, OverviewInput, UsageAnswer, UsageChart, UsageChoices, UsageCosts, UsageInput, UsageLines, UsageOf,
     UsageOverview, UsagePart, UsageSeries,

@@ -23,6 +23,8 @@ use tollgate_core::{
     secret::{KeyHash, PublicId},
 };
 
+use self::row::{ACCOUNT, account_of};
+pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of, read_account_auth};
 pub use self::{
     identities::{IdentityOutcome, IdentitySignIn},
     invitations::{InvitationAccepted, NewInvitation},
@@ -31,8 +33,6 @@ pub use self::{
     passwords::StoredPassword,
     sessions::{NewSession, SessionView, SignInMethod},
 };
-use self::row::{ACCOUNT, account_of};
-pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of, read_account_auth};
 use crate::{
     Committed, Page, PageRequest, Result, Store, StoreError,
     value::values,

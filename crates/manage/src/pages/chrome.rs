@@ -4,7 +4,6 @@ use tollgate_core::{Role, account::Standing};
 
 use super::{
     assets::asset,
-    encode,
     look::{Lang, Look, Theme},
     texts::Common,
     viewer::Viewer,
@@ -255,10 +254,6 @@ impl Chrome {
     /// The address of one of the console's files.
     pub(crate) fn asset(&self, name: &str) -> &'static str {
         asset(name)
-    }
-    /// Path and query as a form's value.
-    pub(crate) fn here_encoded(&self) -> String {
-        encode(&self.here)
     }
     /// Every language with its mark.
     pub(crate) fn langs(&self) -> [(Lang, bool); 2] {

@@ -126,9 +126,7 @@ pub(super) fn in_force<T>(confirmed: &Confirmed<T>) -> Flash {
     match &confirmed.effective {
         _ if confirmed.pending => Flash::NotProven,
         None => Flash::Saved,
-        Some(effective) => {
-            Flash::InForce { nodes: effective.nodes.len() as u64, streams: effective.streams_cut }
-        }
+        Some(effective) => Flash::InForce { nodes: effective.nodes.len() as u64, streams: effective.streams_cut },
     }
 }
 

@@ -78,7 +78,24 @@ mod tests {
 
     #[test]
     fn no_text_is_missing_in_either_language() {
-        for (table, texts) in [("Common", Common::ALL), ("Errors", Errors::ALL), ("Keys", Keys::ALL), ("Me", Me::ALL), ("Members", Members::ALL), ("Models", Models::ALL), ("OpAccounts", OpAccounts::ALL), ("OpCommon", OpCommon::ALL), ("OpPlans", OpPlans::ALL), ("OpNodes", OpNodes::ALL), ("OpUsers", OpUsers::ALL), ("OpModels", OpModels::ALL), ("OpUpstreams", OpUpstreams::ALL), ("Audit", Audit::ALL), ("SignIn", SignIn::ALL), ("Usage", Usage::ALL)] {
+        for (table, texts) in [
+            ("Common", Common::ALL),
+            ("Errors", Errors::ALL),
+            ("Keys", Keys::ALL),
+            ("Me", Me::ALL),
+            ("Members", Members::ALL),
+            ("Models", Models::ALL),
+            ("OpAccounts", OpAccounts::ALL),
+            ("OpCommon", OpCommon::ALL),
+            ("OpPlans", OpPlans::ALL),
+            ("OpNodes", OpNodes::ALL),
+            ("OpUsers", OpUsers::ALL),
+            ("OpModels", OpModels::ALL),
+            ("OpUpstreams", OpUpstreams::ALL),
+            ("Audit", Audit::ALL),
+            ("SignIn", SignIn::ALL),
+            ("Usage", Usage::ALL),
+        ] {
             for (name, en, vi) in texts {
                 assert!(!en.trim().is_empty() && !vi.trim().is_empty(), "{table}.{name}");
                 assert_eq!(en.matches("{}").count(), vi.matches("{}").count(), "{table}.{name}");

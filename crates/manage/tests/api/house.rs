@@ -81,7 +81,10 @@ impl Inference for Echo {
         let asked: Value = serde_json::from_slice(&body).unwrap();
         let said = format!("{key} {} {}", route.path(), asked["messages"][0]["content"].as_str().unwrap_or("text"));
         let (kind, answer) = if asked["model"] == "chat-a" && asked["stream"] == true {
-            ("text/event-stream", format!("data: {}\n\ndata: [DONE]\n\n", json!({"choices": [{"delta": {"content": said}}]})))
+            (
+                "text/event-stream",
+                format!("data: {}\n\ndata: [DONE]\n\n", json!({"choices": [{"delta": {"content": said}}]})),
+            )
         } else {
             let usage = json!({"prompt_tokens": 1234, "completion_tokens": 5});
             ("application/json", json!({"choices": [{"message": {"content": said}}], "usage": usage}).to_string())

@@ -245,10 +245,10 @@ pub(super) async fn set_memberships(
         }
         member_set(write, no, account, wanted).await?;
         let from = held.map(|membership| membership.role);
-        let mut detail = json!({ "from": from, "to": role });
-        if source == RoleSource::Group {
-            detail["source"] = json!(source);
-        }
+        let detail = match source {
+            RoleSource::Group => json!({ "from": from, "to": role, "source": source }),
+            RoleSource::Hand => json!({ "from": from, "to": role }),
+        };
         difference.note(&format!("membership:{handle}"), detail);
         if held.is_some() != role.is_some() {
             moved.push(account);

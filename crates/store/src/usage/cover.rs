@@ -76,8 +76,16 @@ impl Cover {
     fn of(grain: Grain, from: i64, to: i64) -> Self {
         Self(if from < to { vec![Run { grain, sign: 1, from, to }] } else { Vec::new() })
     }
+    /// This one and what follows it in time; runs of one grain that meet become one.
     fn and(mut self, more: &Self) -> Self {
-        self.0.extend(&more.0);
+        let mut more = more.0.iter();
+        if let (Some(last), Some(next)) = (self.0.last_mut(), more.as_slice().first())
+            && (last.grain, last.sign, last.to) == (next.grain, next.sign, next.from)
+        {
+            last.to = next.to;
+            more.next();
+        }
+        self.0.extend(more);
         self
     }
     fn less(mut self, less: &Self) -> Self {

@@ -24,7 +24,6 @@ texts! {
         sections: "Sections", "Các mục";
         account: "Account", "Tài khoản";
         switch_account: "Switch account", "Đổi tài khoản";
-        sign_in: "Sign in", "Đăng nhập";
         sign_out: "Sign out", "Đăng xuất";
         language: "Language", "Ngôn ngữ";
         theme: "Theme", "Giao diện";
@@ -40,7 +39,6 @@ texts! {
         working: "Working…", "Đang xử lý…";
         copied: "Copied", "Đã sao chép";
         cancel: "Cancel", "Hủy";
-        close: "Close", "Đóng";
         role_owner: "owner", "chủ sở hữu";
         role_member: "member", "thành viên";
         role_viewer: "viewer", "người xem";
