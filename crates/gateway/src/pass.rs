@@ -104,8 +104,9 @@ mod tests {
         let old = passes.issue(key, &pepper, &world).unwrap();
         NOW.fetch_add(10_000, Ordering::SeqCst);
         assert_eq!(redeem(&old), None, "too late");
-        let waiting = (0..MOST_PASSES).map(|_| passes.issue(key, &pepper, &world).unwrap()).count();
-        assert_eq!(waiting, MOST_PASSES);
+        for _ in 0..MOST_PASSES {
+            assert!(passes.issue(key, &pepper, &world).is_some());
+        }
         assert!(passes.issue(key, &pepper, &world).is_none(), "a limit");
         NOW.fetch_add(10_000, Ordering::SeqCst);
         assert!(passes.issue(key, &pepper, &world).is_some(), "old ones make room");

@@ -28,7 +28,9 @@ const CLIENT_ID_MOST: usize = 128;
 
 /// Who turned out to ask, told by the extractor that found out.
 #[derive(Clone, Default)]
-struct Caller(Arc<OnceLock<(Id<User>, Option<Id<AccessToken>>)>>);
+struct Caller(Arc<OnceLock<Who>>);
+/// The user, and the access token where it was one.
+type Who = (Id<User>, Option<Id<AccessToken>>);
 
 /// The principal of a request whose token or session is this identity's; the request's line names it.
 pub(crate) fn principal(identity: Identity, parts: &Parts) -> Principal {

@@ -363,7 +363,7 @@ async fn a_leaked_key_stands_out_with_where_it_was_found_and_what_to_do() {
     let account = house.store.seed().await.unwrap().account;
     let id = key["id"].as_str().unwrap().parse().unwrap();
     let leak = tollgate_store::keys::KeyTransition::Leak { found_at };
-    house.store.key_transition(&Actor::system("test"), account, id, leak).await.unwrap();
+    let _leaked = house.store.key_transition(&Actor::system("test"), account, id, leak).await.unwrap();
     let tab = house.operator_tab().await;
     let list = tab.get(KEYS).await.expect(200).text;
     for words in ["found in public and is switched off", "https://example.com/paste?", "then revoke this one"] {
