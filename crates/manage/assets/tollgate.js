@@ -118,8 +118,16 @@
   // A sheet that shows something once is left by its own button alone.
   const mustFinish = () => body().querySelector("[data-must-finish]") !== null;
   dialog()?.addEventListener("cancel", (event) => { if (mustFinish()) event.preventDefault(); });
-  dialog()?.addEventListener("keydown", (event) => { if (event.key === "Escape" && mustFinish()) event.preventDefault(); });
+  // Wherever the focus is: a browser lets the first Escape be declined as "cancel", the second one only as a key.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && dialog()?.open && mustFinish()) event.preventDefault();
+  }, true);
   dialog()?.addEventListener("close", () => {
+    // Closed in a way that cannot be declined: what is shown once is shown again rather than lost.
+    if (mustFinish()) {
+      dialog().showModal();
+      return;
+    }
     // Something was done: what stands behind the dialog is older than that.
     const isOld = body().querySelector("[data-reload]") !== null;
     body().replaceChildren();
