@@ -9,7 +9,7 @@
 //! | [`services`] | what can be done, free of HTTP: principal and input in, result out |
 //! | [`principal`] | who asks, and what they may do |
 //! | `api` | the REST API under `/api/v1`, one file a noun, and its OpenAPI document |
-//! | `pages` | sign-in and the start page |
+//! | `pages` | the console: sign-in, an account's pages, the operator's part |
 //! | `problem` | the one place where an error becomes HTTP (RFC 9457) |
 //! | `extract` | bodies, queries and preconditions, checked before a handler runs |
 
@@ -143,7 +143,8 @@ pub struct RequestId(pub Id<usage::Request>);
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
 
-/// Serves `/api/v1/*`, `/sign-in/*`, `/sign-out`, `/assets/*` and `/`; anything else is a 404.
+/// Serves `/api/v1/*` and the console (`/`, `/a/*`, `/me`, `/operator/*`, `/sign-in*`, `/invitations/*`, `/assets/*`);
+/// anything else is a 404.
 pub fn router(options: ManageOptions) -> axum::Router {
     let services = Services::new(options);
     pages::router(&services)

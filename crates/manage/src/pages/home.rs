@@ -1,7 +1,7 @@
 //! The start page, and the choice of language and theme.
 
 use askama::Template;
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{Router, response::Response, routing::get};
 use http::{HeaderValue, StatusCode, header};
 
 use super::{Chrome, Form, Look, Paged, Place, Viewer, failure::Failure, home_account, render, safe_next, viewer};
@@ -18,7 +18,7 @@ struct NoAccountPage {
 }
 
 /// Leads to one's own account; who belongs to none is told what to do.
-async fn start(State(_): State<Services>, viewer: Viewer) -> Paged {
+async fn start(viewer: Viewer) -> Paged {
     Ok(match home_account(&viewer.principal) {
         Some(account) => viewer.go(&format!("/a/{account}/keys")),
         None => render(StatusCode::OK, &NoAccountPage { chrome: Chrome::own(&viewer, Place::Profile) }),
