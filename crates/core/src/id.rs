@@ -34,6 +34,9 @@ id_kinds! {
     crate::usage::Journal => "jrn",
     crate::usage::Attempt => "att",
     crate::usage::Request => "req",
+    crate::notice::Notice => "note",
+    crate::notice::Webhook => "hook",
+    crate::notice::Delivery => "dlv",
 }
 
 /// A public id of one kind of thing.

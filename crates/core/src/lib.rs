@@ -17,6 +17,7 @@
 //! | [`money`] | prices and costs, integers only |
 //! | [`usage`] | counted units, settlements of attempts, usage reports |
 //! | [`change`] | the change log's entries |
+//! | [`notice`] | what people are told without having asked |
 
 pub mod account;
 pub mod catalog;
@@ -25,6 +26,7 @@ pub mod id;
 pub mod key;
 pub mod money;
 pub mod name;
+pub mod notice;
 pub mod seal;
 pub mod secret;
 pub mod time;
@@ -36,6 +38,7 @@ pub use catalog::{Model, ModelKind, Route, Upstream};
 pub use change::{Change, ChangeKind, Seq};
 pub use id::{Id, No};
 pub use key::{Key, KeyStatus, Permission};
+pub use notice::Notice;
 pub use time::Timestamp;
 pub use usage::{Units, UsageClass};
 pub use world::World;

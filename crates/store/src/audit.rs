@@ -146,13 +146,14 @@ impl Store {
 }
 
 /// How ids begin, what people call such a thing, and where that stands.
-const NAMED: [(&str, &str, &str); 6] = [
+const NAMED: [(&str, &str, &str); 7] = [
     ("key_", "name", "keys"),
     ("acct_", "handle", "accounts"),
     ("user_", "name", "users"),
     ("plan_", "handle", "plans"),
     ("model_", "name", "models"),
     ("up_", "name", "upstreams"),
+    ("hook_", "name", "webhooks"),
 ];
 /// Most ids of one statement.
 const MOST_IDS: usize = 500;

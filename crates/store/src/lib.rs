@@ -14,6 +14,8 @@
 //! | [`keyring`] | what the data plane loads |
 //! | [`usage`] | usage tables: shipping into them, reports from them |
 //! | [`audit`] | the audit log |
+//! | [`notices`] | what people are to be told, and how far each telling has come |
+//! | [`webhooks`] | endpoints that notices are posted to |
 
 pub mod accounts;
 pub mod audit;
@@ -26,8 +28,10 @@ mod engine;
 pub mod keyring;
 pub mod keys;
 mod migrate;
+pub mod notices;
 pub mod usage;
 mod value;
+pub mod webhooks;
 mod write;
 
 use std::{sync::Arc, time::Duration};

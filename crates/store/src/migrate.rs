@@ -39,6 +39,11 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../migrations/sqlite/0006_key_lists.sql"),
         postgres: include_str!("../migrations/postgres/0006_key_lists.sql"),
     },
+    Step {
+        version: 8,
+        sqlite: include_str!("../migrations/sqlite/0008_notices.sql"),
+        postgres: include_str!("../migrations/postgres/0008_notices.sql"),
+    },
 ];
 /// The step that keeps each key's prefix with it.
 const KEY_PREFIX: i64 = 2;

@@ -52,6 +52,9 @@ mod keys;
 #[path = "contract/nodes.rs"]
 mod nodes;
 #[cfg(test)]
+#[path = "contract/notices.rs"]
+mod notices;
+#[cfg(test)]
 #[path = "contract/one_node.rs"]
 mod one_node;
 #[cfg(test)]
