@@ -48,6 +48,10 @@ pub enum KeysCommand {
         /// A remark
         #[arg(long)]
         note: Option<String>,
+        /// A web page that may use it, such as https://app.example.com: whoever opens that page can read the key.
+        /// More than one: set apart by commas, or given again
+        #[arg(long = "allow-origin", value_name = "ORIGIN", value_delimiter = ',')]
+        allow_origin: Option<Vec<String>>,
         #[command(flatten)]
         account: AccountArgument,
     },
@@ -56,7 +60,7 @@ pub enum KeysCommand {
         #[command(flatten)]
         key: KeyArgument,
     },
-    /// Change a key's name, models, end or note, with effect at once
+    /// Change a key's name, models, end, note or origins, with effect at once
     Edit {
         #[command(flatten)]
         key: KeyArgument,
@@ -72,6 +76,9 @@ pub enum KeysCommand {
         /// Another remark; empty takes it away
         #[arg(long)]
         note: Option<String>,
+        /// The web pages that may use it, in place of those of before; empty takes all away
+        #[arg(long = "allow-origin", value_name = "ORIGIN", value_delimiter = ',')]
+        allow_origin: Option<Vec<String>>,
     },
     /// End a key for ever; its running streams end too
     Revoke {
@@ -122,12 +129,13 @@ pub fn run(command: &KeysCommand, api: &Api) -> Result<(), Failure> {
         KeysCommand::List { status, search, limit, account } => {
             list(api, status.as_deref(), search.as_deref(), *limit, account)
         }
-        KeysCommand::Create { name, models, expires, note, account } => {
+        KeysCommand::Create { name, models, expires, note, allow_origin, account } => {
             let body = Body::default()
                 .set("name", Some(name))
                 .set("models", Some(permission(models)?))
                 .set("expires_at", expires.as_deref().map(|when| end(api, when)).transpose()?)
                 .set("note", note.as_ref())
+                .set("allowed_origins", allow_origin.as_deref().map(origins))
                 .set("account", account.account.as_ref());
             let answer = api.post("keys", Call::with(body.done()))?.json()?;
             shown_once(api, &answer, "Created")
@@ -136,12 +144,13 @@ pub fn run(command: &KeysCommand, api: &Api) -> Result<(), Failure> {
             let found = key.find(api)?;
             if api.screen.json() { api.screen.print_json(&found) } else { show(api, &found) }
         }
-        KeysCommand::Edit { key, name, models, expires, note } => {
+        KeysCommand::Edit { key, name, models, expires, note, allow_origin } => {
             let body = Body::default()
                 .set("name", name.as_ref())
                 .set("models", models.as_deref().map(permission).transpose()?)
                 .set("expires_at", expires.as_deref().map(|when| end(api, when)).transpose()?)
                 .set_or_clear("note", note.as_ref())
+                .set("allowed_origins", allow_origin.as_deref().map(origins))
                 .change()?;
             let found = key.find(api)?;
             let answer = api.patch(&key.path(&found, ""), key.call(body))?;
@@ -222,8 +231,35 @@ fn show(api: &Api, key: &Json) -> Result<(), Failure> {
         ("expires", with_distance("expires_at", "never").into()),
         ("old text until", words::time(key, "rotated_until").into()),
         ("note", words::text(key, "note").into()),
+        ("allowed origins", allowed_origins(key).into()),
+        ("exposure", exposure(key, now).into()),
         ("found at", leak.into()),
     ])
+}
+
+/// The web pages that may use a key.
+fn allowed_origins(key: &Value) -> String {
+    let origins = key.get("allowed_origins").and_then(Value::as_array);
+    match origins.filter(|origins| !origins.is_empty()) {
+        Some(origins) => words::listed(origins.iter().filter_map(Value::as_str), usize::MAX),
+        None => String::new(),
+    }
+}
+
+/// That web pages used a key that may not; empty where none did.
+fn exposure(key: &Value, now: tollgate_core::Timestamp) -> String {
+    let exposure = key.get("exposure").unwrap_or(&Value::Null);
+    let times = match words::number(exposure, "browser_requests").as_str() {
+        "" | "0" => return String::new(),
+        "1" => "1 time".to_owned(),
+        many => format!("{many} times"),
+    };
+    let from = match words::text(exposure, "last_origin") {
+        "" => String::new(),
+        origin => format!(" from {origin}"),
+    };
+    let last = words::ago(exposure, "last_at", now, "");
+    format!("used from a browser {times}, last{from} {last}: whoever opens that page has the key; rotate it")
 }
 
 /// A key's status, and what keeps it from working beside that.
@@ -327,6 +363,11 @@ fn permission(models: &str) -> Result<Value, Failure> {
     }
 }
 
+/// The origins that were given; an empty one is none.
+fn origins(given: &[String]) -> Vec<&str> {
+    given.iter().map(|origin| origin.trim()).filter(|origin| !origin.is_empty()).collect()
+}
+
 fn end(api: &Api, when: &str) -> Result<Value, Failure> {
     if when == "never" {
         return Ok(Value::Null);
@@ -377,6 +418,30 @@ mod tests {
         assert_eq!(permission("all").unwrap(), json!("all"));
         assert_eq!(permission("a, b,").unwrap(), json!(["a", "b"]));
         assert_eq!(permission(" ,").unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn origins_are_given_or_taken_away() {
+        let given = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            origins(&given(&["https://a.example", " http://localhost:3000"])),
+            ["https://a.example", "http://localhost:3000"]
+        );
+        assert!(origins(&given(&[""])).is_empty());
+    }
+
+    #[test]
+    fn a_key_that_pages_used_says_from_where() {
+        let now = "2026-11-20T08:00:00Z".parse().unwrap();
+        let key = json!({"exposure": {"browser_requests": 12, "last_at": "2026-11-20T07:00:00Z", "last_origin": "https://a.example"}});
+        assert_eq!(
+            exposure(&key, now),
+            "used from a browser 12 times, last from https://a.example 60 minutes ago: whoever opens that page has the key; rotate it"
+        );
+        assert_eq!(
+            exposure(&json!({"exposure": {"browser_requests": 0, "last_at": null, "last_origin": null}}), now),
+            ""
+        );
     }
 
     #[test]

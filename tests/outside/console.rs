@@ -32,6 +32,11 @@ async fn strangers_get_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_in_a_web_page_is_refused_and_seen_unless_it_allows_the_page() {
+    browser::run(&House::open(Engine::Sqlite).await, "origins", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_task_can_be_done_by_keyboard_alone() {
     browser::run(&House::open(Engine::Sqlite).await, "keyboard", json!({})).await;
 }

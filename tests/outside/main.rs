@@ -19,7 +19,7 @@
 //! | [`load`] | crashes and revocations under load |
 //! | [`command_line`] | the CLI |
 //! | [`observability`] | metrics, log lines, the second address |
-//! | [`openai`] | the official `openai` package for Python |
+//! | [`openai`] | the official `openai` packages for Python and Node.js |
 //! | [`demo`] | `tollgate demo` |
 //! | [`sign_in`] | an identity provider |
 //! | [`console`] | the console in a real browser |

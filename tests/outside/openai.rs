@@ -1,10 +1,10 @@
-//! The official `openai` package for Python, unmodified.
+//! The official `openai` packages for Python and for Node.js, unmodified.
 
 use std::{env, path::Path, process::Command};
 
-use tollgate_tests::{Engine, House, Issued, cli::finish, json, on_both};
+use tollgate_tests::{Engine, House, Issued, cli::finish, eventually, json, on_both};
 
-on_both!(the_official_python_package_works_unmodified);
+on_both!(the_official_python_package_works_unmodified, the_official_node_package_works_unmodified);
 
 async fn the_official_python_package_works_unmodified(engine: Engine) {
     let python = env::var_os("TOLLGATE_TEST_PYTHON").expect(
@@ -44,4 +44,30 @@ async fn the_official_python_package_works_unmodified(engine: Engine) {
     assert_eq!(ran.stdout.trim_end().lines().last(), Some("ok"), "{ran:?}");
     let requests = house.upstream.count().0;
     house.usage_of(requests).await;
+}
+
+async fn the_official_node_package_works_unmodified(engine: Engine) {
+    let node = env::var_os("TOLLGATE_TEST_NODE").expect(
+        "this test needs TOLLGATE_TEST_NODE, a Node.js beside which the packages of tests/browser are installed: run \
+         `cargo xtask test`, or `cargo xtask browser -- cargo nextest run -p tollgate-tests openai`",
+    );
+    let house = House::open(engine).await;
+    let (key, revoked) = (house.key(&["chat-a", "embed-a"]).await, house.key(&["chat-a"]).await);
+    house.revoke(&revoked).await.expect(200);
+    let mut command = Command::new(node);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/openai_client.mjs"));
+    for variable in ["OPENAI_API_KEY", "OPENAI_BASE_URL", "http_proxy", "HTTP_PROXY", "NODE_USE_ENV_PROXY"] {
+        command.env_remove(variable);
+    }
+    let input = json!({"base_url": format!("{}/v1", house.url()), "key": key.key, "revoked": revoked.key}).to_string();
+    let ran = tokio::task::spawn_blocking(move || finish(command, Some(&input))).await.unwrap().expect(0);
+    assert_eq!(ran.stdout.trim_end().lines().last(), Some("ok"), "{ran:?}");
+    // Its own requests are no signs; the one that said it came from a page is.
+    let exposure = eventually("the sign is counted", async || {
+        let shown = house.api("GET", &format!("keys/{}", key.id)).send().await.expect(200).json();
+        (shown["exposure"]["browser_requests"] != json!(0)).then(|| shown["exposure"].clone())
+    })
+    .await;
+    let said = (&exposure["browser_requests"], &exposure["last_origin"]);
+    assert_eq!(said, (&json!(1), &json!("https://app.example.com")), "{exposure}");
 }

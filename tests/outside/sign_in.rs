@@ -1,4 +1,4 @@
-//! Signing in by an identity provider: the certified `oidc-provider`, run by Node.js, and what must not pass.
+//! Signing in by an identity provider: the certified `oidc-provider`, run by Node.js, one that lies, and what must not pass.
 
 use std::{
     collections::BTreeMap,
@@ -6,14 +6,24 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use tollgate_tests::{Engine, House, Http, Reply, Value, json, on_both};
+use tollgate_tests::{
+    Engine, House, Http, Reply, Value, json,
+    liar::{CLIENT_SECRET, Liar, Lie},
+    on_both,
+};
 
 on_both!(
     a_person_of_the_provider_becomes_a_user_with_the_roles_of_its_groups,
     a_sign_in_that_was_not_begun_here_is_refused,
     who_is_not_known_or_not_verified_is_told_so_in_words,
     a_provider_that_is_down_signs_nobody_in,
+    a_token_that_is_forged_foreign_or_old_signs_nobody_in,
+    a_provider_that_changes_its_keys_is_asked_for_them_again,
+    a_description_of_another_issuer_is_not_believed,
 );
+
+/// As many lies as fit into the tries that one address has.
+const LIES_OF_A_HOUSE: usize = 8;
 
 /// The provider's process; ends with the test.
 pub(super) struct Provider {
@@ -122,13 +132,16 @@ impl Browser {
 
 /// A house that trusts the provider; `create_users`: also people who are not known yet.
 pub(super) async fn open(engine: Engine, provider: &Provider, create_users: bool) -> House {
+    open_for(engine, &provider.issuer, create_users).await
+}
+
+async fn open_for(engine: Engine, issuer: &str, create_users: bool) -> House {
     let settings = format!(
-        "[sign_in.oidc]\nissuer = \"{}\"\nclient_id = \"tollgate\"\nclient_secret = \"a-client-secret-of-the-tests\"\n\
+        "[sign_in.oidc]\nissuer = \"{issuer}\"\nclient_id = \"tollgate\"\nclient_secret = \"{CLIENT_SECRET}\"\n\
          scopes = [\"email\", \"profile\", \"groups\"]\nlabel = \"The provider\"\ncreate_users = {create_users}\n\
          [[sign_in.oidc.groups]]\ngroup = \"members\"\naccount = \"default\"\nrole = \"member\"\n\
          [[sign_in.oidc.groups]]\ngroup = \"owners\"\naccount = \"default\"\nrole = \"owner\"\n\
-         [[sign_in.oidc.groups]]\ngroup = \"operators\"\noperator = true\n",
-        provider.issuer
+         [[sign_in.oidc.groups]]\ngroup = \"operators\"\noperator = true\n"
     );
     House::open_with(engine, |options, _| options.settings(&settings)).await
 }
@@ -229,4 +242,77 @@ async fn a_provider_that_is_down_signs_nobody_in(engine: Engine) {
     let other = open(engine, &provider, true).await;
     let refused = Browser::default().send("GET", &format!("{}/sign-in/oidc", other.url()), "").await.expect(502);
     assert_eq!(code_of(&refused), "oidc_provider");
+}
+
+/// Who is a user here: a sign-in that was refused makes none.
+async fn users(house: &House) -> usize {
+    house.api("GET", "users").send().await.expect(200).json()["data"].as_array().expect("users").len()
+}
+
+async fn a_token_that_is_forged_foreign_or_old_signs_nobody_in(engine: Engine) {
+    for lies in Lie::OF_TOKENS.chunks(LIES_OF_A_HOUSE) {
+        let liar = Liar::start(Lie::None).await;
+        let house = open_for(engine, &liar.issuer, true).await;
+        let before = users(&house).await;
+        let mut told = Vec::new();
+        for lie in lies {
+            liar.lies(*lie);
+            let mut browser = Browser::default();
+            let refused = browser.sign_in(&house, "").await;
+            let code = code_of(&refused);
+            // Told in a page of ours, in words; a token that is no token at all is the provider's fault.
+            let expected: &[&str] = match lie {
+                Lie::NoSubject | Lie::NoExpiry | Lie::NoToken => &["403 oidc_token", "502 oidc_provider"],
+                Lie::ForeignUserInfo => &["502 oidc_provider"],
+                _ => &["403 oidc_token"],
+            };
+            let page = String::from_utf8_lossy(&refused.body).into_owned();
+            let is_page = page.contains("<h1") && page.contains("/sign-in") && !page.contains("eyJ");
+            if !expected.contains(&format!("{} {code}", refused.status.as_u16()).as_str()) || !is_page {
+                told.push(format!("{lie:?}: {refused}"));
+            }
+            let cookies: Vec<&String> = browser.jars.values().flat_map(BTreeMap::keys).collect();
+            if cookies.iter().any(|name| name.contains("session")) || browser.me(&house).await.status != 401 {
+                told.push(format!("{lie:?} left a session: {cookies:?}"));
+            }
+        }
+        assert!(told.is_empty(), "{}", told.join("\n"));
+        assert_eq!(users(&house).await, before, "nobody became a user");
+        // The same provider, when it does not lie: so it was the lies.
+        liar.lies(Lie::None);
+        let mut browser = Browser::default();
+        browser.sign_in(&house, "").await.expect(303);
+        let me = browser.me(&house).await.expect(200).json();
+        assert_eq!((&me["user"]["email"], &me["operator"]), (&json!("minh@example.com"), &json!(true)), "{me}");
+        assert_eq!(users(&house).await, before + 1);
+        let log = house.node.log();
+        for secret in [CLIENT_SECRET, "eyJ", "an-access-token"] {
+            assert!(!log.contains(secret), "{secret} in the log");
+        }
+    }
+}
+
+async fn a_provider_that_changes_its_keys_is_asked_for_them_again(engine: Engine) {
+    let liar = Liar::start(Lie::None).await;
+    let house = open_for(engine, &liar.issuer, true).await;
+    Browser::default().sign_in(&house, "").await.expect(303);
+    assert_eq!(liar.descriptions(), 1, "kept for the next");
+    liar.changes_key("second");
+    Browser::default().sign_in(&house, "").await.expect(303);
+    assert_eq!(liar.descriptions(), 2);
+    // A stranger's tokens do not make us ask without end.
+    liar.lies(Lie::UnknownKey);
+    for _ in 0..3 {
+        assert_eq!(code_of(&Browser::default().sign_in(&house, "").await.expect(403)), "oidc_token");
+    }
+    assert_eq!(liar.descriptions(), 2);
+}
+
+async fn a_description_of_another_issuer_is_not_believed(engine: Engine) {
+    let liar = Liar::start(Lie::AnotherIssuersDescription).await;
+    let house = open_for(engine, &liar.issuer, true).await;
+    let url = format!("{}/sign-in/oidc", house.url());
+    assert_eq!(code_of(&Browser::default().send("GET", &url, "").await.expect(502)), "oidc_provider");
+    liar.lies(Lie::None);
+    Browser::default().sign_in(&house, "").await.expect(303);
 }

@@ -10,6 +10,7 @@
 //! | [`node`] | the `serve` process: started, signalled, killed, its output |
 //! | [`house`] | the usual set-up: a node, an upstream, a catalogue, the operator |
 //! | [`http`] | requests, streams and raw bytes over HTTP |
+//! | [`liar`] | an identity provider that lies on demand |
 //! | [`upstream`] | the fake upstream and its ledger |
 //! | [`proxy`] | a TCP proxy that can be cut, between a node and its store |
 //! | [`tls`] | TLS in front of the fake upstream, with an authority of our own |
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod engine;
 pub mod house;
 pub mod http;
+pub mod liar;
 pub mod node;
 pub mod proxy;
 pub mod tls;

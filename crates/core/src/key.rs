@@ -10,6 +10,7 @@ use crate::{
     catalog::Model,
     id::{Id, No},
     name::{Label, ModelName},
+    origin::Origins,
     secret::{KeyHash, KeyHint, Prefix, PublicId},
     time::Timestamp,
 };
@@ -172,6 +173,18 @@ impl<'de> Deserialize<'de> for Permission {
     }
 }
 
+/// Requests that web pages sent with a key that allows none of theirs: whoever reads such a page has the key. They were
+/// refused; since the key's text of today was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exposure {
+    /// How many.
+    pub browser_requests: u64,
+    /// When the last one came.
+    pub last_at: Option<Timestamp>,
+    /// From which page the last one came that said so.
+    pub last_origin: Option<String>,
+}
+
 /// A key as the management plane sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
@@ -189,6 +202,10 @@ pub struct Key {
     pub name: Label,
     /// The models that it may use.
     pub permission: Permission,
+    /// The web pages that it may be used from.
+    pub allowed_origins: Origins,
+    /// What says that its text has come into browsers of strangers.
+    pub exposure: Exposure,
     /// Its life as stored; what its owner sees is [`Key::status`].
     pub state: KeyState,
     /// What keeps it from working beside that, when it was read.
@@ -247,6 +264,8 @@ pub struct KeyAuth {
     pub expires_at: Option<Timestamp>,
     /// The models that it may use; `None` means all of the account's. Sorted.
     pub models: Option<Vec<No<Model>>>,
+    /// The web pages that it may be used from.
+    pub allowed_origins: Origins,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! | [`secret`] | the text of a key or token, its format, checksum and peppered hash |
 //! | [`seal`] | the master key and what is derived from it; encryption of upstream credentials |
 //! | [`name`] | names that people give: keys, models, upstreams |
+//! | [`origin`] | where web pages come from, and from which of them a key may be used |
 //! | [`time`] | instants in Unix milliseconds |
 //! | [`world`] | the clock and entropy as parameters |
 //! | [`key`] | the API key, its lifecycle and permission |
@@ -27,6 +28,7 @@ pub mod key;
 pub mod money;
 pub mod name;
 pub mod notice;
+pub mod origin;
 pub mod seal;
 pub mod secret;
 pub mod time;
@@ -39,6 +41,7 @@ pub use change::{Change, ChangeKind, Seq};
 pub use id::{Id, No};
 pub use key::{Key, KeyStatus, Permission};
 pub use notice::Notice;
+pub use origin::{Origin, OriginError, Origins};
 pub use time::Timestamp;
 pub use usage::{Units, UsageClass};
 pub use world::World;

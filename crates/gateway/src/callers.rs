@@ -66,18 +66,30 @@ impl Callers {
     }
 }
 
-/// Writes what was noted, now and then, until it is dropped. What the store does not take is left out.
+/// Writes what was noted, now and then, until it is dropped.
 pub(crate) async fn run(node: Arc<Node>) -> Infallible {
     loop {
         sleep(WRITE_INTERVAL).await;
-        let noted = node.callers.take();
-        if noted.is_empty() {
-            continue;
-        }
+        write(&node).await;
+    }
+}
+
+/// Writes what was noted of callers, and the signs that keys leaked. Of callers, what the store does not take is left out.
+pub(crate) async fn write(node: &Node) {
+    let noted = node.callers.take();
+    if !noted.is_empty() {
         match timeout(WRITE_TIMEOUT, node.store.key_addresses_note(&noted)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "addresses of callers were not written"),
             Err(_) => tracing::debug!("addresses of callers were not written in time"),
+        }
+    }
+    let exposed = node.exposures.take();
+    if !exposed.is_empty() {
+        let written = timeout(WRITE_TIMEOUT, node.store.key_exposure_note(&exposed)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::debug!("requests of web pages were not written; they wait on");
+            node.exposures.put_back(exposed);
         }
     }
 }

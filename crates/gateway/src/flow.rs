@@ -7,10 +7,11 @@
 mod forward;
 mod own;
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, rc::Rc, sync::Arc};
+use std::{cell::Cell, net::SocketAddr, panic::AssertUnwindSafe, rc::Rc, sync::Arc};
 
+use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_ENCODING};
 use hyper::body::Incoming;
 use tollgate_core::{
     Id, Route,
@@ -25,9 +26,11 @@ use crate::{
     catalogue::ModelEntry,
     client::ClientConnection,
     credential::credential,
-    in_flight::{KeyGrant, Registration, Ticket, permit},
+    in_flight::{KeyGrant, Registration, Ticket, permit, permit_page},
+    keyring::KeyEntry,
     management::BridgeRefusal,
     node::Budget,
+    page::{self, Page},
     receive::body_read,
     reply::{self, Answer, Refusal, X_REQUEST_ID},
     route::{Target, route},
@@ -41,6 +44,8 @@ struct Context {
     peer: SocketAddr,
     request: Id<usage::Request>,
     log: Rc<LogLine>,
+    /// The origin of the page that may read the answer, whatever it is.
+    readable_by: Cell<Option<HeaderValue>>,
 }
 
 /// Answers a request, whatever it is.
@@ -54,9 +59,9 @@ pub(crate) async fn serve(
     let id = worker.new_id();
     let label = route(request.method(), request.uri().path()).label();
     let log = LogLine::new(id, &worker.node, label, peer.ip(), request.headers().get(X_REQUEST_ID));
-    let context = Context { worker, client, peer, request: id, log };
+    let context = Context { worker, client, peer, request: id, log, readable_by: Cell::default() };
     let answered = AssertUnwindSafe(dispatch(&context, request)).catch_unwind().await;
-    let response = match answered {
+    let mut response = match answered {
         Ok(Ok(response)) => response,
         Ok(Err(refusal)) => context.refuse(refusal),
         Err(_panic) => {
@@ -64,11 +69,19 @@ pub(crate) async fn serve(
             context.refuse(Refusal::from(ErrorCode::InternalError).closing())
         }
     };
+    if let Some(origin) = context.readable_by.take() {
+        page::reading_allowed(&mut response, origin);
+    }
     context.log.status.set(response.status().as_u16());
     response
 }
 
 impl Context {
+    /// Lets the page that sent the request read the answer, if the key allows its origin.
+    fn readable(&self, page: Option<&Page>, key: Option<&KeyEntry>) {
+        let origin = page.zip(key).and_then(|(page, key)| page.allow_reading(key.allowed_origins()));
+        self.readable_by.set(origin.cloned());
+    }
     fn refuse(&self, refusal: Refusal) -> Response<Answer> {
         self.log.failed(refusal.body.code());
         let is_draining = self.worker.node.draining.load(std::sync::atomic::Ordering::Relaxed);
@@ -96,6 +109,7 @@ async fn dispatch(context: &Context, request: Request<Incoming>) -> Result<Respo
             Err(body.into())
         }
         Target::WrongMethod(allow) => Err(Refusal::from(ErrorCode::MethodNotAllowed).with_allow(allow)),
+        Target::Options(allow) => preflight(context, request.headers(), allow),
         Target::Live => Ok(own::live(context)),
         Target::Ready => Ok(own::ready(context)),
         Target::Unknown => Err(ErrorCode::UnknownUrl.into()),
@@ -118,9 +132,12 @@ struct Caller {
     id: PublicId,
     presented: KeyHash,
     grant: KeyGrant,
+    /// The page that it is in; `None`: a program calls.
+    page: Option<Page>,
 }
 
-/// Checks form and checksum, finds the key, compares hashes. No I/O; a key that is not in memory does not exist.
+/// Checks form and checksum, finds the key, compares hashes, and asks whether it may be used from where the request comes.
+/// No I/O; a key that is not in memory does not exist.
 fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let node = &context.worker.node;
     let presented = Presented::parse(credential(headers)?).map_err(|_| ErrorCode::InvalidApiKey)?;
@@ -129,6 +146,7 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
     context.log.key.set(Some(presented.hint()));
     let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
     let (id, hash) = (presented.id(), node.pepper.hash(&presented));
+    let page = Page::of(headers);
     let (id, presented, grant) = match KeyGrant::of(&node.keyring, id, &hash, now) {
         Ok(grant) => {
             let key = grant.entry.no;
@@ -139,7 +157,12 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
         }
         // A pass is of key form, and no key.
         Err(code) => {
-            let key = node.passes.redeem(&presented, &hash, &node.world).ok_or(code)?;
+            let Some(key) = node.passes.redeem(&presented, &hash, &node.world) else {
+                // A page that the key allowed is told why the key is dead.
+                let dead = node.keyring.key(id).filter(|entry| entry.fits(&hash, now));
+                context.readable(page.as_ref(), dead.as_ref());
+                return Err(code.into());
+            };
             context.log.key.set(Some(key));
             let (grant, presented) = KeyGrant::of_pass(&node.keyring, key.id, now)?;
             (key.id, presented, grant)
@@ -147,7 +170,33 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
     };
     context.client.is_known();
     context.log.account.set(Some(grant.entry.account));
-    Ok(Caller { id, presented, grant })
+    context.readable(page.as_ref(), Some(&grant.entry));
+    if let Err(code) = permit_page(&grant, page.as_ref()) {
+        // Whoever reads that page has the key; but a text that is on its way out says nothing of today's.
+        if grant.entry.hash() == presented {
+            node.exposures.note(grant.entry.no, page.as_ref().and_then(Page::named), now);
+        }
+        return Err(code.into());
+    }
+    Ok(Caller { id, presented, grant, page })
+}
+
+/// Answers a browser that asks whether a page may send a request. The key comes with the request, so that the question is
+/// whether any key allows the page's origin.
+fn preflight(context: &Context, headers: &HeaderMap, allow: &'static str) -> Result<Response<Answer>, Refusal> {
+    let node = &context.worker.node;
+    let Some(origin) = page::preflight(headers) else {
+        return Err(Refusal::from(ErrorCode::MethodNotAllowed).with_allow(allow));
+    };
+    let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
+    if !node.keyring.some_key_allows(origin.as_bytes(), now) {
+        node.metrics.preflights_refused.inc();
+        return Err(ErrorCode::BrowserUseRefused.into());
+    }
+    let mut response = Response::new(Answer::whole(Bytes::new(), &context.client));
+    reply::id_set(response.headers_mut(), context.request);
+    page::sending_allowed(&mut response, headers, allow);
+    Ok(response)
 }
 
 /// A body that was read and looked through, and the memory that it takes.
@@ -192,7 +241,9 @@ fn authorise(context: &Context, caller: Caller, received: Received, route: Route
     let name = received.peeked.model();
     let grant = if received.waited {
         let now = node.gate.authority_now().ok_or(ErrorCode::KeysNotCurrent)?;
-        KeyGrant::of(&node.keyring, caller.id, &caller.presented, now)?
+        let grant = KeyGrant::of(&node.keyring, caller.id, &caller.presented, now)?;
+        permit_page(&grant, caller.page.as_ref())?;
+        grant
     } else {
         caller.grant
     };
@@ -202,7 +253,8 @@ fn authorise(context: &Context, caller: Caller, received: Received, route: Route
     if !route.serves(model.model.kind) {
         return Err(ErrorBody::about_model(ErrorCode::WrongEndpointForModel, name).into());
     }
-    let ticket = Ticket::new(&grant, model.model.no, received.peeked.stream(), Rc::clone(&context.client));
+    let stream = received.peeked.stream();
+    let ticket = Ticket::new(&grant, caller.page, model.model.no, stream, Rc::clone(&context.client));
     let registration = worker.in_flight.register(ticket);
     Ok(Authorised { received, model, route, registration })
 }

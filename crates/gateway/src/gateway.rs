@@ -25,6 +25,7 @@ use tollgate_store::{Store, StoreError, changes::Lease};
 use crate::{
     GatewayOptions, JournalOptions, Management, UpstreamHealth,
     callers::{self, Callers},
+    exposure::Exposures,
     follower::{FollowError, Follower, stopped},
     journal::{self, Journal, JournalError, Shipper},
     keyring::Keyring,
@@ -178,6 +179,7 @@ impl Gateway {
             connections: AtomicUsize::new(0),
             strangers: Arc::default(),
             callers: Callers::default(),
+            exposures: Exposures::default(),
             drains: AtomicUsize::new(0),
             buffered: AtomicUsize::new(0),
             options,
@@ -309,9 +311,10 @@ fn shipper_start(mut shipper: Shipper<StoreSink>, node: Arc<Node>) -> Result<Par
     let thread = spawn("shipper", async move {
         tokio::select! {
             never = shipper.run() => match never {},
-            never = callers::run(node) => match never {},
+            never = callers::run(Arc::clone(&node)) => match never {},
             () = stopped(&mut stopping) => {}
         }
+        callers::write(&node).await;
         let drained = shipper.drain(SHIP_AT_END).await;
         if !drained.complete {
             tracing::warn!(records = drained.unshipped_records, "usage waits in the journal for the next start");

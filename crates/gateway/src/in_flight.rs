@@ -22,6 +22,7 @@ use tollgate_wire::ErrorCode;
 use crate::{
     client::ClientConnection,
     keyring::{KeyEntry, Keyring, plan_ends_at},
+    page::Page,
 };
 
 /// What a request was let in by.
@@ -31,6 +32,8 @@ pub(crate) struct Ticket {
     pub key: No<Key>,
     pub account: No<Account>,
     pub model: No<Model>,
+    /// The page that sent it; `None`: a program did.
+    page: Option<Page>,
     /// A stream, which may go on for long: it ends also when the text that it came with does.
     is_stream: bool,
     /// When key or plan end by the clock.
@@ -44,13 +47,20 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub fn new(grant: &KeyGrant, model: No<Model>, is_stream: bool, client: Rc<ClientConnection>) -> Self {
+    pub fn new(
+        grant: &KeyGrant,
+        page: Option<Page>,
+        model: No<Model>,
+        is_stream: bool,
+        client: Rc<ClientConnection>,
+    ) -> Self {
         Self {
             key_id: grant.id,
             presented: grant.presented,
             key: grant.entry.no,
             account: grant.entry.account,
             model,
+            page,
             is_stream,
             ends_at: Cell::new(grant.ends_at(is_stream)),
             grace: Cell::new(grant.grace),
@@ -95,6 +105,7 @@ impl Ticket {
         // the key lives. A rotation that comes later, or gives no grace, has another end than the one that is known here.
         let grace = self.grace.get().filter(|_| !self.is_stream);
         let verdict = KeyGrant::under(keyring, self.key_id, &self.presented, grace, now)
+            .and_then(|grant| permit_page(&grant, self.page.as_ref()).map(|()| grant))
             .and_then(|grant| permit(keyring, &grant, self.model).map(|()| grant));
         match verdict {
             Ok(grant) => {
@@ -193,6 +204,14 @@ pub(crate) fn permit(keyring: &Keyring, grant: &KeyGrant, model: No<Model>) -> R
         Err(ErrorCode::ModelNotPermitted)
     } else {
         Ok(())
+    }
+}
+
+/// Whether a key may be used from the page that sent a request; a program's has none.
+pub(crate) fn permit_page(grant: &KeyGrant, page: Option<&Page>) -> Result<(), ErrorCode> {
+    match page {
+        Some(page) if !page.may_use(grant.entry.allowed_origins()) => Err(ErrorCode::BrowserUseRefused),
+        _ => Ok(()),
     }
 }
 
@@ -308,6 +327,7 @@ mod tests {
             state: KeyState::Active,
             expires_at: None,
             models: Some(vec![No::new(1)]),
+            allowed_origins: Default::default(),
         }
     }
     fn account(suspended: bool, paid_until: PaidUntil) -> AccountAuth {
@@ -383,7 +403,7 @@ mod tests {
         let keyring = keyring();
         let registry = Rc::new(InFlight::new(Gauge::default()));
         let grant = KeyGrant::of(&keyring, id(), &hash(), at(1)).unwrap();
-        let running = registry.register(Ticket::new(&grant, No::new(1), false, ClientConnection::for_tests()));
+        let running = registry.register(Ticket::new(&grant, None, No::new(1), false, ClientConnection::for_tests()));
         let change = |seq, kind| Change { seq: Seq(seq), kind };
         let changes = [change(1, ChangeKind::Key(No::new(1))), change(2, ChangeKind::Key(No::new(9)))];
         assert_eq!(registry.recheck(&keyring, Some(&changes), at(1)), [0, 0], "nothing that matters has changed");
@@ -428,7 +448,7 @@ mod tests {
                 let keyring = keyring();
                 let registry = Rc::new(InFlight::new(Gauge::default()));
                 let grant = KeyGrant::of(&keyring, id(), &hash(), at(1)).unwrap();
-                let ticket = Ticket::new(&grant, No::new(1), is_stream, ClientConnection::for_tests());
+                let ticket = Ticket::new(&grant, None, No::new(1), is_stream, ClientConnection::for_tests());
                 let running = registry.register(ticket);
                 // The first change is heard of at 10, the others behind the end of the grace.
                 for (change, now) in changes.iter().zip([10, 30]) {

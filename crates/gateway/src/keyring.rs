@@ -4,6 +4,8 @@
 //! key. A key costs at most 400 bytes: an entry is small, and lists of models are shared between keys that have the
 //! same.
 
+mod origins;
+
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasherDefault, Hash, Hasher},
@@ -12,12 +14,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tollgate_core::{
-    Account, Key, KeyStatus, Model, No, Timestamp,
+    Account, Key, KeyStatus, Model, No, Origins, Timestamp,
     account::{AccountAuth, PaidUntil},
     key::{KeyAuth, KeyState},
     secret::{KeyHash, PublicId},
 };
 
+use self::origins::AllowedOrigins;
 use crate::catalogue::Catalogue;
 
 const SHARDS: usize = 64;
@@ -34,6 +37,8 @@ pub(crate) struct KeyEntry {
     expires_at: Timestamp,
     /// `None`: all of the account's.
     models: Option<Arc<[No<Model>]>>,
+    /// `None`: none, as with most keys.
+    allowed_origins: Option<Arc<Origins>>,
     status: KeyStatus,
 }
 
@@ -59,6 +64,10 @@ impl KeyEntry {
     /// Whether it may use a model.
     pub fn permits(&self, model: No<Model>) -> bool {
         self.models.as_ref().is_none_or(|models| models.binary_search(&model).is_ok())
+    }
+    /// The web pages that it may be used from, where there are any.
+    pub fn allowed_origins(&self) -> Option<&Origins> {
+        self.allowed_origins.as_deref()
     }
     /// When it ends by the clock.
     pub const fn expires_at(&self) -> Timestamp {
@@ -104,6 +113,7 @@ pub(crate) struct Keyring {
     shards: Vec<RwLock<Shard>>,
     accounts: RwLock<HashMap<No<Account>, AccountAuth>>,
     catalogue: ArcSwap<Catalogue>,
+    origins: AllowedOrigins,
     /// Lists of models that keys share. Used by the writer alone.
     lists: RwLock<HashSet<Arc<[No<Model>]>>>,
 }
@@ -114,6 +124,7 @@ impl Keyring {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             accounts: RwLock::default(),
             catalogue: ArcSwap::from_pointee(Catalogue::default()),
+            origins: AllowedOrigins::default(),
             lists: RwLock::default(),
         }
     }
@@ -130,6 +141,10 @@ impl Keyring {
     pub fn catalogue(&self) -> arc_swap::Guard<Arc<Catalogue>> {
         self.catalogue.load()
     }
+    /// Whether a key that lives at `now` may be used from this origin.
+    pub fn some_key_allows(&self, origin: &[u8], now: Timestamp) -> bool {
+        self.origins.allow(origin, now)
+    }
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| read(shard).len()).sum()
@@ -140,13 +155,20 @@ impl Keyring {
         let id = key.public_id;
         let entry = self.entry(key);
         if let Some(shard) = self.shard(id) {
-            write(shard).insert(id, entry);
+            let before = write(shard).insert(id, entry.clone());
+            self.origins.exchange(before.as_ref(), Some(&entry));
         }
     }
     /// Takes a key out. Rare, since dead keys stay to be told so: looks through all.
     pub fn key_remove(&self, no: No<Key>) {
         for shard in &self.shards {
-            write(shard).retain(|_, entry| entry.no != no);
+            write(shard).retain(|_, entry| {
+                let goes = entry.no == no;
+                if goes {
+                    self.origins.exchange(Some(entry), None);
+                }
+                !goes
+            });
         }
     }
     pub fn account_put(&self, account: AccountAuth) {
@@ -163,6 +185,7 @@ impl Keyring {
         self.shards.iter().for_each(|shard| *write(shard) = Shard::default());
         *write(&self.accounts) = HashMap::default();
         *write(&self.lists) = HashSet::default();
+        self.origins.clear();
     }
 
     fn shard(&self, id: PublicId) -> Option<&RwLock<Shard>> {
@@ -180,6 +203,7 @@ impl Keyring {
             previous: key.previous.map(Box::new),
             expires_at: key.expires_at.unwrap_or(Timestamp::MAX),
             models: key.models.map(|models| self.list(models)),
+            allowed_origins: Some(key.allowed_origins).filter(|origins| !origins.is_empty()).map(Arc::new),
             status: match key.state {
                 KeyState::Active => KeyStatus::Active,
                 KeyState::Disabled => KeyStatus::Disabled,
@@ -225,6 +249,7 @@ mod tests {
             state: KeyState::Active,
             expires_at: None,
             models: models.map(|models| models.into_iter().map(No::new).collect()),
+            allowed_origins: Origins::default(),
         }
     }
     const fn at(ms: i64) -> Timestamp {
@@ -275,6 +300,33 @@ mod tests {
         keyring.key_put(KeyAuth { expires_at: Some(at(100)), ..key(1, None) });
         let entry = keyring.key(key(1, None).public_id).unwrap();
         assert_eq!((entry.status(at(99)), entry.status(at(100))), (KeyStatus::Active, KeyStatus::Expired));
+    }
+
+    #[test]
+    fn browsers_are_told_what_living_keys_allow_together() {
+        let keyring = Keyring::new();
+        let with = |no, origins: &str| KeyAuth { allowed_origins: origins.parse().unwrap(), ..key(no, None) };
+        let allowed = |now| {
+            let origins = ["https://a.example", "https://b.example"];
+            origins.map(|origin| keyring.some_key_allows(origin.as_bytes(), at(now)))
+        };
+        keyring.key_put(with(1, "https://a.example https://b.example"));
+        keyring.key_put(with(2, "https://a.example"));
+        assert_eq!(allowed(1), [true, true]);
+        assert!(!keyring.some_key_allows(b"https://a.exampl", at(1)) && !keyring.some_key_allows(b"\xff", at(1)));
+        keyring.key_put(with(1, "https://a.example"));
+        assert_eq!(allowed(1), [true, false], "narrowed");
+        keyring.key_put(KeyAuth { state: KeyState::Disabled, ..with(1, "https://a.example") });
+        assert_eq!(allowed(1), [true, false], "another key allows it");
+        keyring.key_put(KeyAuth { expires_at: Some(at(10)), ..with(2, "https://a.example https://b.example") });
+        assert_eq!((allowed(9), allowed(10)), ([true; 2], [false; 2]), "by the clock");
+        keyring.key_put(with(1, "https://b.example"));
+        keyring.key_remove(No::new(1));
+        keyring.key_remove(No::new(2));
+        assert_eq!(allowed(1), [false; 2]);
+        keyring.key_put(with(1, "https://b.example"));
+        keyring.clear();
+        assert_eq!(allowed(1), [false; 2]);
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! | `options` | every limit |
 //! | `flow` | a request, from its first byte to its last |
 //! | `attempt` | one request to one upstream: counted, settled exactly once, whatever happens |
+//! | `page` | requests that a web page sent, and what lets it read the answer |
+//! | `callers`, `exposure` | from where keys are used, and signs that one leaked, on their way to the store |
 //! | `pass` | one request with a key whose text nobody has, for the console |
 //! | `in_flight` | running requests, to be ended when their key is |
 //! | `keyring`, `catalogue` | who may do what, in memory |
@@ -28,6 +30,7 @@ mod callers;
 mod catalogue;
 mod client;
 mod credential;
+mod exposure;
 mod flow;
 mod follower;
 mod gateway;
@@ -40,6 +43,7 @@ mod management;
 mod metrics;
 mod node;
 mod options;
+mod page;
 mod pass;
 mod receive;
 mod reply;

@@ -73,6 +73,7 @@ pub(crate) struct Metrics {
     pub in_flight: Gauge,
     pub connections: Gauge,
     pub connections_refused: Counter,
+    pub preflights_refused: Counter,
     pub panics: Counter,
     pub usage_missing: Counter,
     pub streams_cut: Counter,
@@ -145,6 +146,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            preflights_refused: Counter::default(),
             panics: Counter::default(),
             usage_missing: Counter::default(),
             streams_cut: Counter::default(),
@@ -155,6 +157,8 @@ impl Metrics {
         };
         let mut counter = |name, help, metric: &Counter| registry.register(name, help, metric.clone());
         counter("connections_refused", "Connections closed since there were too many", &metrics.connections_refused);
+        let help = "Browsers told that no key may be used from their page";
+        counter("preflights_refused", help, &metrics.preflights_refused);
         counter("panics", "Requests that ended in a fault of this program", &metrics.panics);
         counter("usage_missing", "Whole answers without usage figures", &metrics.usage_missing);
         counter("streams_cut", "Running answers ended since their key, plan or model was", &metrics.streams_cut);

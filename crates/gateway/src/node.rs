@@ -16,6 +16,7 @@ use tollgate_wire::ErrorCode;
 use crate::{
     GatewayOptions, ReadyState,
     callers::Callers,
+    exposure::Exposures,
     journal::{Health, Status},
     keyring::Keyring,
     lease::LeaseGate,
@@ -48,6 +49,8 @@ pub(crate) struct Node {
     pub strangers: Arc<Strangers>,
     /// From where keys are used, until it is written down.
     pub callers: Callers,
+    /// Requests of web pages that their keys do not allow, until they are written down.
+    pub exposures: Exposures,
     /// Answers that are read on though their clients are gone.
     pub drains: AtomicUsize,
     /// Bytes of bodies held in memory.

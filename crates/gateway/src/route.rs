@@ -20,6 +20,8 @@ pub(crate) enum Target<'a> {
     NotServed,
     /// A known path with another method; what it takes.
     WrongMethod(&'static str),
+    /// The same with `OPTIONS`, by which browsers ask whether a page may send a request.
+    Options(&'static str),
     /// `GET healthz`: the process lives.
     Live,
     /// `GET readyz`: it would serve a request now.
@@ -86,7 +88,7 @@ impl Target<'_> {
             Self::KeyOwn => RouteLabel::Key,
             Self::Live | Self::Ready => RouteLabel::Health,
             Self::Management => RouteLabel::Management,
-            Self::NotServed | Self::WrongMethod(_) | Self::Unknown => RouteLabel::Other,
+            Self::NotServed | Self::WrongMethod(_) | Self::Options(_) | Self::Unknown => RouteLabel::Other,
         }
     }
 }
@@ -107,10 +109,10 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Target<'a> {
         None => (path.strip_prefix('/').unwrap_or(path), false),
     };
     if let Some(route) = Route::ALL.into_iter().find(|route| route.path() == name) {
-        return if method == Method::POST { Target::Infer(route) } else { Target::WrongMethod("POST") };
+        return if method == Method::POST { Target::Infer(route) } else { wrong(method, "POST") };
     }
     if NOT_SERVED.contains(&name) {
-        return if method == Method::POST { Target::NotServed } else { Target::WrongMethod("POST") };
+        return if method == Method::POST { Target::NotServed } else { wrong(method, "POST") };
     }
     match name {
         "models" => read_only(method, Target::ModelList),
@@ -124,7 +126,11 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Target<'a> {
 }
 
 fn read_only<'a>(method: &Method, target: Target<'a>) -> Target<'a> {
-    if method == Method::GET || method == Method::HEAD { target } else { Target::WrongMethod("GET, HEAD") }
+    if method == Method::GET || method == Method::HEAD { target } else { wrong(method, "GET, HEAD") }
+}
+
+fn wrong(method: &Method, takes: &'static str) -> Target<'static> {
+    if method == Method::OPTIONS { Target::Options(takes) } else { Target::WrongMethod(takes) }
 }
 
 #[cfg(test)]
@@ -148,6 +154,8 @@ mod tests {
             assert_eq!(get(&at("models")), Target::ModelList);
             assert_eq!(get(&at("models/Qwen/Qwen3-32B")), Target::ModelOne("Qwen/Qwen3-32B"));
             assert_eq!(post(&at("models")), Target::WrongMethod("GET, HEAD"));
+            assert_eq!(route(&Method::OPTIONS, &at("models")), Target::Options("GET, HEAD"));
+            assert_eq!(route(&Method::OPTIONS, &at("chat/completions")), Target::Options("POST"));
             assert_eq!(get(&at("key")), Target::KeyOwn);
             for name in NOT_SERVED {
                 assert_eq!(post(&at(name)), Target::NotServed);
@@ -157,6 +165,7 @@ mod tests {
         assert_eq!(get("/healthz"), Target::Live);
         for path in ["/", "/api/v1/keys", "/docs", "/v1", "/models/", "//v1/models", "/keys", "*"] {
             assert_eq!(get(path), Target::Management, "{path}");
+            assert_eq!(route(&Method::OPTIONS, path), Target::Management, "{path}");
         }
         for path in ["/v1/", "/v1/api/v1/keys", "/v1/keys", "/v1/v1/models", "/v1/healthz", "/v1/models/"] {
             assert_eq!(get(path), Target::Unknown, "{path}");

@@ -284,4 +284,176 @@ mod tests {
         assert_eq!(fixture.get("/v1/models").await.header("content-type"), "application/json");
         fixture.stop().await;
     }
+
+    const APP: &str = "https://app.example.com";
+
+    fn allowing(origins: &str) -> Setup {
+        Setup { allowed_origins: origins.parse().unwrap(), ..Setup::default() }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_refused_and_counted_as_a_sign_that_the_key_leaked() {
+        let fixture =
+            Fixture::start(vec![Script::whole(200, r#"{"usage":{"prompt_tokens":1,"completion_tokens":1}}"#)]).await;
+        let key = format!("Bearer {}", fixture.text);
+        let page = |more: &[(&'static str, &'static str)]| -> Vec<(&str, &str)> {
+            [&[("authorization", key.as_str())], more].concat()
+        };
+        let refused = async |more: &[(&'static str, &'static str)]| {
+            let answer = fixture.send_with("POST", "/v1/chat/completions", &page(more), &chat(false)).await;
+            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "browser_use_refused"));
+            assert_eq!(answer.header("access-control-allow-origin"), "");
+            assert!(!answer.header("x-request-id").is_empty());
+        };
+        refused(&[("origin", APP), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")]).await;
+        refused(&[("origin", "http://localhost:3000")]).await;
+        refused(&[("origin", "null")]).await;
+        refused(&[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")]).await;
+        for path in ["/v1/models", "/v1/models/m", "/v1/key", "/models"] {
+            let answer = fixture.send_with("GET", path, &page(&[("origin", APP)]), "").await;
+            assert_eq!(answer.code(), "browser_use_refused", "{path}");
+        }
+        let exposure = fixture.exposed(8).await;
+        assert_eq!(exposure.last_origin.as_deref(), Some(APP));
+        assert!(exposure.last_at.is_some());
+        // Node.js's fetch, and a program with pages of its own.
+        let node = page(&[("sec-fetch-mode", "cors"), ("accept-language", "*")]);
+        assert_eq!(fixture.send_with("POST", "/v1/chat/completions", &node, &chat(false)).await.status, StatusCode::OK);
+        let editor = page(&[("origin", "vscode-webview://0abc"), ("sec-fetch-site", "cross-site")]);
+        assert_eq!(fixture.send_with("GET", "/v1/models", &editor, "").await.status, StatusCode::OK);
+        // Who has no key of ours is told so first, and nothing is counted.
+        for headers in [vec![("origin", APP)], vec![("origin", APP), ("authorization", "Bearer nonsense")]] {
+            let answer = fixture.send_with("GET", "/v1/models", &headers, "").await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+            assert_eq!(answer.header("access-control-allow-origin"), "");
+        }
+        assert_eq!(fixture.upstream.seen().len(), 1);
+        let store = fixture.store.clone();
+        let key = fixture.key.id;
+        fixture.stop().await;
+        assert_eq!(store.key_get(None, key).await.unwrap().exposure.browser_requests, 8);
+    }
+
+    #[tokio::test]
+    async fn signs_that_are_not_written_yet_are_when_the_node_stops() {
+        let fixture = Fixture::start(vec![]).await;
+        let key = format!("Bearer {}", fixture.text);
+        let headers = [("authorization", key.as_str()), ("origin", APP)];
+        assert_eq!(fixture.send_with("GET", "/v1/models", &headers, "").await.code(), "browser_use_refused");
+        let (store, key) = (fixture.store.clone(), fixture.key.id);
+        fixture.stop().await;
+        assert_eq!(store.key_get(None, key).await.unwrap().exposure.browser_requests, 1);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_the_key_allows_reads_answers_errors_and_streams() {
+        let whole = Script::whole(200, r#"{"usage":{"prompt_tokens":1,"completion_tokens":1}}"#);
+        let limited = Script::whole(429, r#"{"error":{"code":"their_limit"}}"#);
+        let stream = Script::stream(&[r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#, "[DONE]"]);
+        let fixture = Fixture::start_with(vec![whole, limited, stream], allowing(APP)).await;
+        let key = format!("Bearer {}", fixture.text);
+        let from = async |origin: &str, method: &str, path: &str, body: &str| {
+            let headers = [("authorization", key.as_str()), ("origin", origin), ("sec-fetch-site", "cross-site")];
+            fixture.send_with(method, path, &headers, body).await
+        };
+        let unknown = r#"{"model":"no-such","messages":[]}"#;
+        for (method, path, body, status) in [
+            ("POST", "/v1/chat/completions", chat(false), 200),
+            ("POST", "/v1/chat/completions", chat(false), 429),
+            ("POST", "/v1/chat/completions", chat(true), 200),
+            ("POST", "/v1/chat/completions", unknown.to_owned(), 404),
+            ("POST", "/v1/chat/completions", "{".to_owned(), 400),
+            ("GET", "/v1/models", String::new(), 200),
+            ("GET", "/v1/key", String::new(), 200),
+        ] {
+            let answer = from(APP, method, path, &body).await;
+            assert_eq!(answer.status.as_u16(), status, "{method} {path} {body}: {}", answer.text());
+            assert_eq!(answer.header("access-control-allow-origin"), APP, "{method} {path} {body}");
+            assert_eq!(answer.header("vary"), "origin");
+            assert!(answer.header("access-control-expose-headers").contains("x-request-id, retry-after"));
+            assert_eq!(answer.header("access-control-allow-credentials"), "");
+        }
+        // Another page, and a program, are told nothing of it.
+        let other = from("https://evil.example", "GET", "/v1/models", "").await;
+        assert_eq!((other.code().as_str(), other.header("access-control-allow-origin")), ("browser_use_refused", ""));
+        let program = fixture.get("/v1/models").await;
+        assert_eq!((program.status, program.header("access-control-allow-origin")), (StatusCode::OK, ""));
+        // The page of the same host says no origin when it reads.
+        let own = [("authorization", key.as_str()), ("sec-fetch-site", "same-origin")];
+        assert_eq!(fixture.send_with("GET", "/v1/models", &own, "").await.code(), "browser_use_refused");
+        // Dead, the key says so to the page that it allowed, and to no other.
+        let revoked =
+            fixture.store.key_transition(&ACTOR, fixture.account, fixture.key.id, KeyTransition::Revoke).await;
+        fixture.store.change_confirm(&revoked.unwrap()).await.unwrap();
+        let dead = from(APP, "GET", "/v1/models", "").await;
+        assert_eq!((dead.code().as_str(), dead.header("access-control-allow-origin")), ("api_key_revoked", APP));
+        let dead = from("https://evil.example", "GET", "/v1/models", "").await;
+        assert_eq!((dead.code().as_str(), dead.header("access-control-allow-origin")), ("api_key_revoked", ""));
+        assert_eq!(fixture.exposed(2).await.last_origin.as_deref(), Some("https://evil.example"));
+        fixture.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_a_page_ends_when_its_origin_is_taken_away() {
+        let delta = r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+        let stall = || Script::stream(&[delta]).and_stall();
+        let fixture =
+            Fixture::start_with(vec![stall(), stall()], allowing("https://app.example.com https://b.example")).await;
+        let mut page = fixture.open_from("/v1/chat/completions", &[("origin", APP)], &chat(true)).await;
+        let mut program = fixture.open("/v1/chat/completions", &chat(true)).await;
+        assert!(page.next().await.is_some() && program.next().await.is_some());
+        let narrow = KeyEdit { allowed_origins: Some("https://b.example".parse().unwrap()), ..KeyEdit::default() };
+        let edited = fixture.store.key_edit(&ACTOR, fixture.account, fixture.key.id, narrow, None).await.unwrap();
+        assert_eq!(fixture.store.change_confirm(&edited).await.unwrap().streams_cut, 1, "the page's alone");
+        let rest = page.rest().await;
+        assert!(rest.contains("browser_use_refused") && !rest.contains("[DONE]"), "{rest}");
+        drop(program);
+        fixture.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_browser_is_told_whether_some_key_allows_a_page() {
+        let fixture = Fixture::start_with(vec![], allowing(APP)).await;
+        let ask = async |path: &str, origin: &str, headers: &str| {
+            let asked = [
+                ("origin", origin),
+                ("access-control-request-method", "POST"),
+                ("access-control-request-headers", headers),
+                ("sec-fetch-mode", "cors"),
+            ];
+            fixture.send_with("OPTIONS", path, &asked, "").await
+        };
+        let names = "authorization,content-type,x-stainless-os,anthropic-version";
+        let yes = ask("/v1/chat/completions", APP, names).await;
+        assert_eq!((yes.status, yes.text()), (StatusCode::NO_CONTENT, String::new()));
+        for (name, value) in [
+            ("access-control-allow-origin", APP),
+            ("access-control-allow-methods", "POST"),
+            ("access-control-allow-headers", names),
+            ("access-control-max-age", "7200"),
+            ("access-control-allow-credentials", ""),
+            ("vary", "origin"),
+        ] {
+            assert_eq!(yes.header(name), value, "{name}");
+        }
+        assert!(!yes.header("x-request-id").is_empty());
+        assert_eq!(ask("/models", APP, names).await.header("access-control-allow-methods"), "GET, HEAD");
+        for origin in ["https://evil.example", "null", "*", "https://app.example.com:444"] {
+            let no = ask("/v1/chat/completions", origin, names).await;
+            assert_eq!((no.status, no.code().as_str()), (StatusCode::FORBIDDEN, "browser_use_refused"), "{origin}");
+            assert_eq!(no.header("access-control-allow-origin"), "");
+        }
+        // No question of a browser, and no path of ours.
+        let plain = fixture.send_with("OPTIONS", "/v1/chat/completions", &[("origin", APP)], "").await;
+        assert_eq!((plain.status, plain.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+        assert_eq!(ask("/v1/no-such", APP, names).await.status, StatusCode::NOT_FOUND);
+        // Whoever only asks is no sign; and a dead key allows nothing.
+        let disabled =
+            fixture.store.key_transition(&ACTOR, fixture.account, fixture.key.id, KeyTransition::Disable).await;
+        fixture.store.change_confirm(&disabled.unwrap()).await.unwrap();
+        assert_eq!(ask("/v1/chat/completions", APP, names).await.status, StatusCode::FORBIDDEN);
+        let (store, key) = (fixture.store.clone(), fixture.key.id);
+        fixture.stop().await;
+        assert_eq!(store.key_get(None, key).await.unwrap().exposure.browser_requests, 0);
+    }
 }

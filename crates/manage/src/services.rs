@@ -33,8 +33,8 @@ pub use accounts::{
 pub(crate) use catalog::price_schema;
 pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, UpstreamInput, catalog_apply};
 pub use confirm::{Confirmed, Effective, EffectiveNode};
-pub(crate) use keys::permission_schema;
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
+pub(crate) use keys::{origins_schema, permission_schema};
 pub use members::{INVITATION_LIFE, InvitationInput, InvitationShown, MemberChange, Newcomer, invitation_path};
 pub use oidc::{OIDC_WAIT, OidcBegun, OidcCallback, OidcGroup, OidcOptions, OidcProblem, oidc_issuer_check};
 pub use overview::Glance;

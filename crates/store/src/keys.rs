@@ -4,6 +4,7 @@
 //! are kept by row number, so a model made later under a withdrawn one's name is not permitted to old keys.
 
 mod addresses;
+mod exposure;
 mod list;
 pub(crate) mod row;
 
@@ -14,10 +15,12 @@ use tollgate_core::{
     account::{AccountAuth, Standing},
     key::{KeyBlock, KeyState},
     name::{Label, ModelName},
+    origin::Origins,
     secret::{KeyHash, Prefix, PublicId},
 };
 
 pub use self::addresses::MOST_ADDRESSES;
+pub use self::exposure::Exposed;
 pub use self::list::{KeyFilter, KeyOrder, KeySort};
 use self::{
     list::sort_name,
@@ -45,6 +48,8 @@ pub struct NewKey {
     pub name: Label,
     /// What it may use.
     pub permission: Permission,
+    /// The web pages that it may be used from.
+    pub allowed_origins: Origins,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
     /// Its owner's remark.
@@ -62,6 +67,8 @@ pub struct KeyEdit {
     pub name: Option<Label>,
     /// A new permission.
     pub permission: Option<Permission>,
+    /// Other web pages that it may be used from.
+    pub allowed_origins: Option<Origins>,
     /// A new end, or none.
     pub expires_at: Option<Option<Timestamp>>,
     /// A new note, or none.
@@ -110,9 +117,12 @@ impl Store {
         let (no, id) = insert(&mut write, &account, &new).await?;
         permit(&mut write, no, &new.permission).await?;
         write.change(ChangeKind::Key(no));
-        let detail = json!({
+        let mut detail = json!({
             "name": new.name, "public_id": new.public_id.as_str(), "models": new.permission, "expires_at": new.expires_at,
         });
+        if !new.allowed_origins.is_empty() {
+            detail["allowed_origins"] = json!(new.allowed_origins);
+        }
         write.audit("key.create", Subject::new(id).of(account.no), detail).await?;
         let key = read(&mut write, None, id).await?;
         write.commit(key).await
@@ -162,6 +172,7 @@ impl Store {
         difference.take("name", &mut key.name, edit.name, |name| json!(name));
         difference.take("expires_at", &mut key.expires_at, edit.expires_at, |at| json!(at));
         difference.take("note", &mut key.note, edit.note, |note| json!(note));
+        difference.take("allowed_origins", &mut key.allowed_origins, edit.allowed_origins, |origins| json!(origins));
         let permission = edit.permission.map(sorted);
         if difference.take("models", &mut key.permission, permission, |models| json!(models)) {
             write.execute("DELETE FROM key_models WHERE key_no = $1", values![key.no]).await?;
@@ -173,7 +184,7 @@ impl Store {
         write
             .execute(
                 "UPDATE keys SET name = $2, expires_at = $3, note = $4, all_models = $5, search_text = $6, sort_name = $7,
-                    version = version + 1
+                    allowed_origins = $8, version = version + 1
                  WHERE no = $1",
                 values![
                     key.no,
@@ -183,6 +194,7 @@ impl Store {
                     key.permission == Permission::All,
                     search_text(&key.name, key.note.as_deref(), key.public_id),
                     sort_name(&key.name),
+                    key.allowed_origins.to_string(),
                 ],
             )
             .await?;
@@ -264,6 +276,8 @@ impl Store {
                 values![key.no, grace_until, hash, &prefix],
             )
             .await?;
+        // What strangers saw was the old text.
+        write.execute("DELETE FROM key_exposure WHERE key_no = $1", values![key.no]).await?;
         finish(write, "key.rotate", account, id, json!({ "grace_until": grace_until })).await
     }
 }
@@ -308,8 +322,8 @@ async fn insert(write: &mut Write<'_>, account: &AccountAuth, new: &NewKey) -> R
     let row = write
         .row(
             "INSERT INTO keys (id, public_id, account_no, name, all_models, state, expires_at, created_at, created_by, note,
-                               hash, idempotency_key, search_text, prefix, sort_name, version)
-             VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, $12, $13, $14, 1) RETURNING no",
+                               hash, idempotency_key, search_text, prefix, sort_name, allowed_origins, version)
+             VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1) RETURNING no",
             values![
                 id,
                 &new.public_id,
@@ -325,6 +339,7 @@ async fn insert(write: &mut Write<'_>, account: &AccountAuth, new: &NewKey) -> R
                 search_text(&new.name, new.note.as_deref(), new.public_id),
                 &new.prefix,
                 sort_name(&new.name),
+                new.allowed_origins.to_string(),
             ],
         )
         .await?;

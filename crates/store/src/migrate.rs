@@ -44,6 +44,11 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../migrations/sqlite/0008_notices.sql"),
         postgres: include_str!("../migrations/postgres/0008_notices.sql"),
     },
+    Step {
+        version: 9,
+        sqlite: include_str!("../migrations/sqlite/0009_origins.sql"),
+        postgres: include_str!("../migrations/postgres/0009_origins.sql"),
+    },
 ];
 /// The step that keeps each key's prefix with it.
 const KEY_PREFIX: i64 = 2;

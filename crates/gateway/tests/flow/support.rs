@@ -23,8 +23,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tollgate_core::{
-    Account, Actor, Id, Key, ModelKind, Permission, Timestamp, World,
+    Account, Actor, Id, Key, ModelKind, Origins, Permission, Timestamp, World,
     catalog::{Engine, OnClientGone},
+    key::Exposure,
     money::PriceList,
     seal::{MasterKey, SecretText},
     secret::{PlainKey, Prefix},
@@ -207,12 +208,14 @@ pub struct Setup {
     pub expires_in: Option<Duration>,
     pub sync: SyncMode,
     pub management: Option<Arc<dyn Management>>,
+    pub allowed_origins: Origins,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (on_client_gone, sync) = (OnClientGone::Cancel, SyncMode::Os);
-        Self { upstreams: 1, on_client_gone, expires_in: None, sync, management: None }
+        let allowed_origins = Origins::default();
+        Self { upstreams: 1, on_client_gone, expires_in: None, sync, management: None, allowed_origins }
     }
 }
 
@@ -307,6 +310,7 @@ impl Fixture {
             hash: master.key_pepper().hash(&presented),
             name: "test".parse().unwrap(),
             permission: Permission::All,
+            allowed_origins: setup.allowed_origins,
             expires_at: setup.expires_in.map(|time| world.now().plus(time)),
             note: None,
             created_by: None,
@@ -335,7 +339,12 @@ impl Fixture {
         self.send("GET", path, Some(&format!("Bearer {}", self.text)), "").await
     }
     pub async fn send(&self, method: &str, path: &str, credential: Option<&str>, body: &str) -> Answer {
-        let response = self.begin(method, path, credential, body).await;
+        let credential: Vec<_> = credential.map(|credential| ("authorization", credential)).into_iter().collect();
+        self.send_with(method, path, &credential, body).await
+    }
+    /// The same with these headers and no others.
+    pub async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let response = self.begin(method, path, headers, body).await;
         let (parts, mut body) = response.into_parts();
         let mut bytes = Vec::new();
         while let Some(Ok(frame)) = timeout(LONG, body.frame()).await.unwrap() {
@@ -345,22 +354,36 @@ impl Fixture {
     }
     /// An answer that is read piece by piece.
     pub async fn open(&self, path: &str, body: &str) -> Running {
-        let response = self.begin("POST", path, Some(&format!("Bearer {}", self.text)), body).await;
+        self.open_from(path, &[], body).await
+    }
+    /// The same with headers beside the key.
+    pub async fn open_from(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Running {
+        let credential = format!("Bearer {}", self.text);
+        let headers = [&[("authorization", credential.as_str())], headers].concat();
+        let response = self.begin("POST", path, &headers, body).await;
         assert_eq!(response.status(), StatusCode::OK);
         Running(response.into_body())
     }
-    async fn begin(&self, method: &str, path: &str, credential: Option<&str>, body: &str) -> Response<Incoming> {
+    async fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let mut request = Request::builder().method(method).uri(path).header("host", "test");
-        if let Some(credential) = credential {
-            request = request.header("authorization", credential);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
         timeout(LONG, sender.send_request(request)).await.unwrap().unwrap()
     }
 
+    /// The requests of web pages that are noted at the key, once there are so many.
+    pub async fn exposed(&self, requests: u64) -> Exposure {
+        let read = async || self.store.key_get(None, self.key.id).await.unwrap().exposure;
+        until(async || read().await.browser_requests >= requests).await;
+        let exposure = read().await;
+        assert_eq!(exposure.browser_requests, requests);
+        exposure
+    }
     /// All that is in the usage tables.
     pub async fn usage(&self) -> UsageSums {
         let query = UsageQuery {

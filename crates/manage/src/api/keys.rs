@@ -6,8 +6,8 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Account, Id, Key, KeyStatus, Permission, Timestamp, User,
-    key::{KeyBlock, KeyState},
+    Account, Id, Key, KeyStatus, Origins, Permission, Timestamp, User,
+    key::{Exposure, KeyBlock, KeyState},
     secret::KeyHint,
 };
 use tollgate_store::keys::{KeyFilter, KeyTransition};
@@ -40,6 +40,9 @@ pub(super) struct KeyView {
     /// The models that it may use.
     #[schema(schema_with = crate::services::permission_schema)]
     models: Permission,
+    /// The web pages that it may be used from.
+    #[schema(schema_with = crate::services::origins_schema)]
+    allowed_origins: Origins,
     /// `active`, `disabled`, `expired`, `revoked` or `leaked`: as what the data plane takes it. `disabled` also while its
     /// maker is disabled or no member of the account; then `blocked_by` says so.
     #[schema(value_type = String, example = "active")]
@@ -74,6 +77,29 @@ pub(super) struct KeyView {
     budget: Option<()>,
     /// Where and when it was found in public.
     leak: Option<KeyLeak>,
+    /// What says that it came into browsers of strangers.
+    exposure: KeyExposure,
+}
+
+/// Requests that web pages sent with a key that allows none of theirs, since its text was made. They were refused. If there
+/// are any, whoever opens such a page has the key: rotate it, and keep the new text on a server.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyExposure {
+    /// How many.
+    #[schema(example = 0)]
+    browser_requests: u64,
+    #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
+    last_at: Option<Timestamp>,
+    /// The page from which the last one came that said so.
+    #[schema(example = json!(null))]
+    last_origin: Option<String>,
+}
+
+impl From<Exposure> for KeyExposure {
+    fn from(exposure: Exposure) -> Self {
+        let Exposure { browser_requests, last_at, last_origin } = exposure;
+        Self { browser_requests, last_at, last_origin }
+    }
 }
 
 /// Who made a key.
@@ -137,6 +163,7 @@ impl KeyView {
             name: key.name.to_string(),
             hint,
             models: key.permission,
+            allowed_origins: key.allowed_origins,
             status,
             blocked_by: key.blocked_by,
             created_at: key.created_at,
@@ -149,6 +176,7 @@ impl KeyView {
             limits: None,
             budget: None,
             leak,
+            exposure: key.exposure.into(),
         }
     }
 }
@@ -256,9 +284,9 @@ pub(super) async fn show(
     Ok(one(KeyDetail { view: view(&services)(key), recent: KeyRecent { last_hour, last_day } }, version))
 }
 
-/// Edit a key's name, models, end or note.
+/// Edit a key's name, models, origins, end or note.
 ///
-/// A change of models or end is answered once no node admits by the old state; running streams that it ends have
+/// A change of models, origins or end is answered once no node admits by the old state; running streams that it ends have
 /// ended then.
 #[utoipa::path(patch, path = "/api/v1/keys/{id}", operation_id = "key_edit", tag = "keys",
     params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery,

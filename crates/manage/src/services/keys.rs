@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tollgate_core::{Id, Key, Permission, Timestamp, account::AccountAction, name::Label, secret::PlainKey};
+use tollgate_core::{Id, Key, Origins, Permission, Timestamp, account::AccountAction, name::Label, secret::PlainKey};
 use tollgate_store::{
     Page, PageRequest,
     keys::{KeyEdit, KeyFilter, KeyTransition, NewKey},
@@ -42,6 +42,11 @@ pub struct KeyInput {
     #[serde(default)]
     #[schema(max_length = 2000, example = "runs on the build server")]
     pub note: Option<String>,
+    /// The web pages that it may be used from; not named: none. Whoever opens such a page can read the key: give it few
+    /// models and an end.
+    #[serde(default)]
+    #[schema(schema_with = origins_schema)]
+    pub allowed_origins: Origins,
     /// Not supported yet: anything but null is refused.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -76,6 +81,10 @@ pub struct KeyChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 2000, example = "runs on the build server")]
     pub note: Option<Option<String>>,
+    /// The web pages that it may be used from, in place of those of before; an empty list: none.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = origins_schema, required = false)]
+    pub allowed_origins: Option<Origins>,
     /// Not supported yet: anything but null is refused.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -124,6 +133,21 @@ pub(crate) fn permission_schema() -> utoipa::openapi::schema::Schema {
         .item(name().enum_values(Some(["all"])))
         .item(ArrayBuilder::new().items(name()).max_items(Some(Permission::MOST_MODELS)))
         .examples([serde_json::json!(["qwen3-32b"])])
+        .build()
+        .into()
+}
+
+pub(crate) fn origins_schema() -> utoipa::openapi::schema::Schema {
+    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+    let origin = ObjectBuilder::new().schema_type(Type::String).max_length(Some(tollgate_core::Origin::LONGEST));
+    ArrayBuilder::new()
+        .description(Some(
+            "The web pages that it may be used from, as browsers name them: scheme, host and port. Whoever opens such a \
+             page can read the key.",
+        ))
+        .items(origin)
+        .max_items(Some(Origins::MOST))
+        .examples([serde_json::json!(["https://app.example.com", "http://localhost:3000"])])
         .build()
         .into()
 }
@@ -194,6 +218,7 @@ impl Services {
             hash: self.key_hash(&presented),
             name: input.name,
             permission: input.models,
+            allowed_origins: input.allowed_origins,
             expires_at: input.expires_at,
             note: input.note,
             created_by: Some(principal.user().id),
@@ -311,9 +336,14 @@ impl Services {
         change.models.as_ref().map_or(Ok(()), check_models)?;
         check_note(change.note.as_ref().and_then(Option::as_deref))?;
         self.check_future(change.expires_at.flatten())?;
-        let restricts = change.models.is_some() || change.expires_at.is_some();
-        let edit =
-            KeyEdit { name: change.name, permission: change.models, expires_at: change.expires_at, note: change.note };
+        let restricts = change.models.is_some() || change.expires_at.is_some() || change.allowed_origins.is_some();
+        let edit = KeyEdit {
+            name: change.name,
+            permission: change.models,
+            allowed_origins: change.allowed_origins,
+            expires_at: change.expires_at,
+            note: change.note,
+        };
         let committed = self.store().key_edit(&principal.actor(), key.account, id, edit, if_version).await;
         let committed = committed.map_err(ServiceError::of(Noun::Key))?;
         Ok(if restricts {

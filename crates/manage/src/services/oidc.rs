@@ -41,7 +41,8 @@ use super::{Confirmed, ServiceError, Services, Session, Visitor};
 
 /// How long a provider's discovery document and keys are used before they are read again.
 const DISCOVERY_LIFE: Duration = Duration::from_secs(3_600);
-/// How soon they may be read again for a token whose signature does not fit: a provider that changed its keys.
+/// How soon after such a look they may be looked at again for a token whose signature does not fit: a provider that changed
+/// its keys. The first such token is looked at at once.
 const DISCOVERY_AGAIN: Duration = Duration::from_secs(30);
 /// How long somebody may take at the provider.
 pub const OIDC_WAIT: Duration = Duration::from_secs(600);
@@ -242,7 +243,25 @@ pub(super) struct Oidc {
     options: OidcOptions,
     calls: HttpClient,
     places: Semaphore,
-    discovered: Mutex<Option<(Instant, Arc<CoreProviderMetadata>)>>,
+    discovered: Mutex<Discovered>,
+}
+
+/// The provider's own description and keys.
+#[derive(Default)]
+struct Discovered {
+    /// When they were read, and what they are.
+    seen: Option<(Instant, Arc<CoreProviderMetadata>)>,
+    /// When a token was last a reason to read them again.
+    doubted: Option<Instant>,
+}
+
+/// Which description of the provider will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// One that is not too old.
+    Usual,
+    /// A new one, if there was no such wish a moment ago: a token does not fit the keys that are known.
+    Newer,
 }
 
 /// What is known of a person.
@@ -257,27 +276,32 @@ struct Person {
 
 impl Oidc {
     pub(super) fn new(options: OidcOptions) -> Self {
-        Self { options, calls: HttpClient::default(), places: Semaphore::new(AT_ONCE), discovered: Mutex::new(None) }
+        Self { options, calls: HttpClient::default(), places: Semaphore::new(AT_ONCE), discovered: Mutex::default() }
     }
 
-    /// The provider's own description and keys, not older than `most`.
-    async fn provider(&self, most: Duration) -> Result<Arc<CoreProviderMetadata>, OidcProblem> {
+    /// The provider's own description and keys.
+    async fn provider(&self, wanted: Wanted) -> Result<Arc<CoreProviderMetadata>, OidcProblem> {
         // One at a time: the others get what the first one found.
         let mut discovered = self.discovered.lock().await;
-        if let Some((at, provider)) = &*discovered
-            && at.elapsed() < most
-        {
+        let will_do = match wanted {
+            Wanted::Usual => discovered.seen.as_ref().is_some_and(|(at, _)| at.elapsed() < DISCOVERY_LIFE),
+            Wanted::Newer => discovered.doubted.is_some_and(|at| at.elapsed() < DISCOVERY_AGAIN),
+        };
+        if let Some((_, provider)) = discovered.seen.as_ref().filter(|_| will_do) {
             return Ok(Arc::clone(provider));
+        }
+        if wanted == Wanted::Newer {
+            discovered.doubted = Some(Instant::now());
         }
         let issuer = IssuerUrl::new(self.options.issuer.clone()).map_err(|_| OidcProblem::Provider)?;
         match CoreProviderMetadata::discover_async(issuer, &self.calls).await {
             Ok(provider) => {
                 let provider = Arc::new(provider);
-                *discovered = Some((Instant::now(), Arc::clone(&provider)));
+                discovered.seen = Some((Instant::now(), Arc::clone(&provider)));
                 Ok(provider)
             }
             Err(error) => {
-                let seen = discovered.as_ref().map(|(_, provider)| Arc::clone(provider));
+                let seen = discovered.seen.as_ref().map(|(_, provider)| Arc::clone(provider));
                 warn_of("discovery failed", &error);
                 match (seen, error) {
                     // What was good an hour ago is better than nothing: a token's signature is checked all the same.
@@ -303,7 +327,7 @@ impl Oidc {
 
     /// The person that a code stands for.
     async fn person(&self, base: &str, begun: Begun, code: String, now: Timestamp) -> Result<Person, OidcProblem> {
-        let provider = self.provider(DISCOVERY_LIFE).await?;
+        let provider = self.provider(Wanted::Usual).await?;
         let client = self.client(&provider, base)?;
         let request = client.exchange_code(AuthorizationCode::new(code)).map_err(|_| OidcProblem::Provider)?;
         let request = request.set_pkce_verifier(PkceCodeVerifier::new(begun.verifier));
@@ -328,7 +352,7 @@ impl Oidc {
         let claims = match checked(&client) {
             Err(openidconnect::ClaimsVerificationError::SignatureVerification(_)) => {
                 // Perhaps the provider has new keys.
-                let provider = self.provider(DISCOVERY_AGAIN).await?;
+                let provider = self.provider(Wanted::Newer).await?;
                 checked(&self.client(&provider, base)?)
             }
             checked => checked,
@@ -441,7 +465,7 @@ impl Services {
         let oidc = self.0.oidc.as_ref().ok_or(OidcProblem::NotSet)?;
         self.attempt_from(visitor)?;
         let _place = oidc.places.try_acquire().map_err(|_| busy())?;
-        let provider = oidc.provider(DISCOVERY_LIFE).await?;
+        let provider = oidc.provider(Wanted::Usual).await?;
         let begun = Begun {
             state: self.random_text(),
             nonce: self.random_text(),

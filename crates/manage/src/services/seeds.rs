@@ -87,6 +87,7 @@ pub async fn issue_key(
         hash: master_key.key_pepper().hash(&presented),
         name,
         permission,
+        allowed_origins: Default::default(),
         expires_at: None,
         note: None,
         created_by: None,

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 use tollgate_core::{Key, name::Slug};
-use tollgate_store::changes::{NodeReport, Renewal};
+use tollgate_store::{
+    changes::{NodeReport, Renewal},
+    keys::Exposed,
+};
 
 use crate::house::{House, no_such};
 
@@ -253,4 +256,62 @@ async fn the_key_of_a_member_who_left_is_listed_as_dead_and_says_why() {
     assert!(refused["detail"].as_str().unwrap().contains("make a new key"), "{refused}");
     house.patch("accounts/default", json!({"plan": null})).await.expect(200);
     assert_eq!(house.get(&path).await.json()["blocked_by"], "creator_removed", "what is the key's own comes first");
+}
+
+#[tokio::test]
+async fn the_origins_of_a_key_are_named_changed_and_taken_away() {
+    let house = House::open().await;
+    let body = json!({
+        "name": "k", "models": "all",
+        "allowed_origins": ["https://B.example:443", "http://localhost:3000", "https://b.example"],
+    });
+    let made = house.post("keys", body).await.expect(201).json();
+    assert_eq!(made["allowed_origins"], json!(["http://localhost:3000", "https://b.example"]));
+    assert_eq!(made["exposure"], json!({"browser_requests": 0, "last_at": null, "last_origin": null}));
+    let path = format!("keys/{}", made["id"].as_str().unwrap());
+    let narrowed = house.patch(&path, json!({"allowed_origins": ["https://b.example"]})).await.expect(200).json();
+    assert_eq!(narrowed["allowed_origins"], json!(["https://b.example"]));
+    assert!(narrowed["effective"]["after_ms"].is_number(), "in force when it is answered: {narrowed}");
+    house.patch(&path, json!({"name": "n"})).await.expect(200);
+    assert_eq!(
+        house.get(&path).await.json()["allowed_origins"],
+        json!(["https://b.example"]),
+        "not named, not changed"
+    );
+    house.patch(&path, json!({"allowed_origins": []})).await.expect(200);
+    assert_eq!(house.get("keys").await.json()["data"][0]["allowed_origins"], json!([]));
+    let many: Vec<String> = (0..21).map(|n| format!("https://a{n}.example")).collect();
+    for wrong in [
+        json!("https://a.example"),
+        json!(null),
+        json!(["*"]),
+        json!(["null"]),
+        json!(["https://a.example/"]),
+        json!(["https://*.example"]),
+        json!([format!("https://{}", "a".repeat(300))]),
+        json!(many),
+        json!([7]),
+    ] {
+        let body = json!({"name": "k", "models": "all", "allowed_origins": wrong});
+        let problem = house.post("keys", body).await.refused(400, "invalid_request");
+        assert!(problem["field"].as_str().unwrap().starts_with("allowed_origins"), "{wrong}: {problem}");
+        house.patch(&path, json!({"allowed_origins": wrong})).await.refused(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_web_pages_used_says_so() {
+    let house = House::open().await;
+    let key = house.key().await;
+    let path = format!("keys/{}", key["id"].as_str().unwrap());
+    let no = house.store.key_get(None, key["id"].as_str().unwrap().parse().unwrap()).await.unwrap().no;
+    let last_at = "2026-11-20T09:00:00Z".parse().unwrap();
+    let exposed = Exposed { key: no, requests: 12, last_at, last_origin: "https://a.example".parse().ok() };
+    house.store.key_exposure_note(&[exposed]).await.unwrap();
+    let exposure =
+        json!({"browser_requests": 12, "last_at": "2026-11-20T09:00:00Z", "last_origin": "https://a.example"});
+    assert_eq!(house.get(&path).await.json()["exposure"], exposure);
+    assert_eq!(house.get("keys").await.json()["data"][0]["exposure"], exposure);
+    house.post(&format!("{path}/rotate"), json!({})).await.expect(200);
+    assert_eq!(house.get(&path).await.json()["exposure"]["browser_requests"], 0);
 }

@@ -5,6 +5,7 @@ use http::Request;
 use serde_json::{Value, json};
 use tollgate_core::{Actor, Id, User, secret::Prefix};
 use tollgate_manage::services;
+use tollgate_store::keys::Exposed;
 
 use crate::house::{Answer, House, no_such};
 
@@ -228,6 +229,60 @@ async fn of_two_tabs_that_edit_one_key_the_later_is_told_and_loses_nothing() {
     save(&version, "").await.expect(422);
     save("nonsense", "third").await.expect(409);
     assert_eq!(stored().await["name"], "second");
+}
+
+#[tokio::test]
+async fn web_pages_are_named_under_more_options_and_what_pages_did_is_told() {
+    let house = House::open().await;
+    let tab = house.operator_tab().await;
+    let form = tab.get(&format!("{KEYS}/new")).await.expect(200).text;
+    assert!(
+        form.contains("<details class=\"more\"><summary>More options") && form.contains("can read this key"),
+        "{form}"
+    );
+    let with = |origins: &'static str| [("name", "k"), ("access", "all"), ("origins", origins)];
+    let wrong = tab.post(&format!("{KEYS}/new"), &with("https://a.example/\r\n*")).await.expect(422).text;
+    for words in
+        ["<details class=\"more\" open>", "is no origin", ">https://a.example/\n*</textarea>", "aria-invalid=\"true\""]
+    {
+        assert!(wrong.contains(words), "{words}: {wrong}");
+    }
+    tab.post(&format!("{KEYS}/new"), &with("https://b.example\r\n\r\n http://localhost:3000")).await.expect(201);
+    let key = house.get("keys").await.json()["data"][0].clone();
+    assert_eq!(key["allowed_origins"], json!(["http://localhost:3000", "https://b.example"]));
+    let details = tab.get(&path_of(&key)).await.expect(200).text;
+    assert!(details.contains("Web pages that may use it") && details.contains("https://b.example"), "{details}");
+    assert!(!details.contains("Used from a browser"));
+    // Editing shows them, keeps them and takes them away.
+    let edit = format!("{}/edit", path_of(&key));
+    let form = tab.get(&edit).await.expect(200).text;
+    assert!(form.contains(">http://localhost:3000\nhttps://b.example</textarea>"), "{form}");
+    let version = hidden(&form, "version");
+    let save = async |version: &str, origins: &str| {
+        let fields = [("version", version), ("name", "k"), ("access", "all"), ("expiry", "keep"), ("origins", origins)];
+        tab.post(&edit, &fields).await.expect(303)
+    };
+    save(&version, "https://b.example").await;
+    let stored = async || house.get(&format!("keys/{}", key["id"].as_str().unwrap())).await.json();
+    assert_eq!(stored().await["allowed_origins"], json!(["https://b.example"]));
+
+    let no = house.store.key_get(None, key["id"].as_str().unwrap().parse().unwrap()).await.unwrap().no;
+    let exposed = |requests, origin: &str| Exposed {
+        key: no,
+        requests,
+        last_at: "2026-11-20T09:00:00Z".parse().unwrap(),
+        last_origin: origin.parse().ok(),
+    };
+    house.store.key_exposure_note(&[exposed(1, "")]).await.unwrap();
+    let list = tab.get(KEYS).await.expect(200).text;
+    assert!(list.contains("<strong>Used from a browser 1 time</strong>") && list.contains("rotate it"), "{list}");
+    house.store.key_exposure_note(&[exposed(11, "https://evil.example")]).await.unwrap();
+    for path in [KEYS.to_owned(), path_of(&key)] {
+        let page = tab.get(&path).await.expect(200).text;
+        assert!(page.contains("Used from a browser 12 times, last from <bdi>https://evil.example</bdi>"), "{page}");
+    }
+    tab.post(&format!("{}/revoke", path_of(&key)), &[]).await.expect(200);
+    assert!(!tab.get(KEYS).await.expect(200).text.contains("Used from a browser"), "of a dead key it says nothing");
 }
 
 #[tokio::test]

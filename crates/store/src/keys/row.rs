@@ -2,8 +2,9 @@
 
 use tollgate_core::{
     Key, Permission, Timestamp, User,
-    key::{KeyAuth, KeyBlock, KeyState},
+    key::{Exposure, KeyAuth, KeyBlock, KeyState},
     name::{Label, ModelName},
+    origin::Origins,
 };
 
 use crate::{
@@ -32,11 +33,12 @@ pub(crate) const COLUMNS: &str = concat!(
     k.no, k.id, k.prefix, k.public_id, a.id, k.name, k.all_models,
     (SELECT string_agg(m.name, ',' ORDER BY m.name) FROM key_models p JOIN models m ON m.no = p.model_no
      WHERE p.key_no = k.no AND m.removed_at IS NULL),
-    k.state, k.state_at, k.found_at, k.expires_at, k.created_at, u.id, u.name, s.last_used_at, k.note,
+    k.allowed_origins, COALESCE(e.browser_requests, 0), e.last_at, e.last_origin, k.state, k.state_at, k.found_at, k.expires_at, k.created_at, u.id, u.name, s.last_used_at, k.note,
     k.previous_until, k.version"
 );
 pub(crate) const FROM: &str = "FROM keys k JOIN accounts a ON a.no = k.account_no LEFT JOIN plans q ON q.no = a.plan_no
-    LEFT JOIN users u ON u.no = k.created_by LEFT JOIN key_usage s ON s.key_no = k.no";
+    LEFT JOIN users u ON u.no = k.created_by LEFT JOIN key_usage s ON s.key_no = k.no
+    LEFT JOIN key_exposure e ON e.key_no = k.no";
 
 /// The key in a row that was read at `now`.
 pub(crate) fn key_of(row: &Row, now: Timestamp) -> Result<Key> {
@@ -58,6 +60,12 @@ pub(crate) fn key_of(row: &Row, now: Timestamp) -> Result<Key> {
         account: columns.next()?,
         name: columns.next()?,
         permission: permission(columns)?,
+        allowed_origins: origins(columns)?,
+        exposure: Exposure {
+            browser_requests: columns.next()?,
+            last_at: columns.next()?,
+            last_origin: columns.next()?,
+        },
         state: state(columns)?,
         expires_at: columns.next()?,
         created_at: columns.next()?,
@@ -77,6 +85,10 @@ fn permission(columns: &mut Columns<'_>) -> Result<Permission> {
     let names = names.unwrap_or_default();
     let names = names.split(',').filter(|name| !name.is_empty()).map(parsed::<ModelName>);
     names.collect::<Result<_>>().map(Permission::Models)
+}
+
+fn origins(columns: &mut Columns<'_>) -> Result<Origins> {
+    parsed(&columns.next::<String>()?)
 }
 
 fn creator(columns: &mut Columns<'_>) -> Result<Option<(tollgate_core::Id<User>, Label)>> {
@@ -112,7 +124,7 @@ pub(crate) const AUTH_COLUMNS: &str = concat!(
     "k.no, k.public_id, k.account_no, k.hash, k.previous_hash, k.previous_until,
     k.state, k.state_at, k.found_at, k.expires_at, ",
     creator_is_out!(),
-    ", k.all_models,
+    ", k.allowed_origins, k.all_models,
     CASE WHEN k.all_models = 1 THEN NULL
          ELSE (SELECT string_agg(CAST(p.model_no AS TEXT), ',') FROM key_models p JOIN models m ON m.no = p.model_no
                WHERE p.key_no = k.no AND m.removed_at IS NULL) END"
@@ -130,6 +142,7 @@ pub(crate) fn key_auth_of(row: &Row) -> Result<KeyAuth> {
     if creator_is_out != 0 && state == KeyState::Active {
         state = KeyState::Disabled;
     }
+    let allowed_origins = origins(columns)?;
     let (all, numbers): (bool, Option<String>) = (columns.next()?, columns.next()?);
     let models = if all {
         None
@@ -141,5 +154,6 @@ pub(crate) fn key_auth_of(row: &Row) -> Result<KeyAuth> {
         models.sort_unstable_by_key(|no| no.get());
         Some(models)
     };
-    Ok(KeyAuth { no, public_id, account, hash, previous: previous_hash.zip(previous_until), state, expires_at, models })
+    let previous = previous_hash.zip(previous_until);
+    Ok(KeyAuth { no, public_id, account, hash, previous, state, expires_at, models, allowed_origins })
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use tollgate_core::{
-    Actor, Id, Key, KeyStatus, No, Permission, Role, Timestamp,
+    Actor, Id, Key, KeyStatus, No, Origins, Permission, Role, Timestamp,
     account::ActorKind,
-    key::{KeyBlock, KeyState},
+    key::{Exposure, KeyBlock, KeyState},
     secret::Prefix,
 };
 use tollgate_store::{
     PageRequest, Store, StoreError,
     accounts::{AccountEdit, NewAccount, UserEdit},
-    keys::{KeyEdit, KeyFilter, KeyOrder, KeySort, KeyTransition, NewKey},
+    keys::{Exposed, KeyEdit, KeyFilter, KeyOrder, KeySort, KeyTransition, NewKey},
 };
 
 use crate::support::*;
@@ -31,6 +31,8 @@ contract! {
     keys_are_listed_in_any_order_forwards_and_back,
     a_rotation_that_was_read_at_another_version_does_nothing,
     the_last_few_addresses_of_a_key_are_kept_and_no_more,
+    the_origins_of_a_key_are_kept_changed_and_told_to_the_keyring,
+    requests_of_pages_add_up_beside_the_key_until_it_has_another_text,
     keys_are_found_by_status_text_and_maker,
     hostile_names_come_back_unharmed_and_nul_is_refused,
     a_key_is_dead_while_its_maker_is_disabled_or_no_member,
@@ -172,6 +174,7 @@ async fn an_edit_changes_what_it_names_and_only_on_the_version_it_was_read_at(fi
         permission: Some(Permission::Models(vec![named("m")])),
         expires_at: Some(Some(named("2026-12-01T00:00:00Z"))),
         note: Some(Some("note".into())),
+        allowed_origins: None,
     };
     let edited = value(store.key_edit(&system(), account, key.id, edit, Some(1)).await);
     assert_eq!(edited.version, 2);
@@ -396,6 +399,68 @@ async fn the_last_few_addresses_of_a_key_are_kept_and_no_more(fixture: Fixture) 
     store.key_addresses_note(&[note(key, 7, 60), note(key, 5, 1)]).await.unwrap();
     assert_eq!(shown(key).await, [7, 3, 12, 11, 10, 9, 8, 6].map(of));
     assert_eq!(shown(other).await, [of(1)]);
+}
+
+async fn the_origins_of_a_key_are_kept_changed_and_told_to_the_keyring(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = account_of(store).await;
+    let origins = |text: &str| named::<Origins>(text);
+    let new = NewKey {
+        allowed_origins: origins("https://b.example http://localhost:3000"),
+        ..new_key(&fixture.world, account, "k")
+    };
+    let key = value(store.key_create(&system(), new).await);
+    assert_eq!(key.allowed_origins, origins("http://localhost:3000 https://b.example"));
+    assert_eq!(auth_of(store, key.no).await.allowed_origins, key.allowed_origins);
+    let edit = |text| KeyEdit { allowed_origins: Some(origins(text)), ..KeyEdit::default() };
+    let narrowed = store.key_edit(&system(), account, key.id, edit("https://b.example"), None).await.unwrap();
+    let told = store.changes_after(tollgate_core::Seq(narrowed.seq.0 - 1), 10).await.unwrap();
+    assert_eq!(told.iter().map(|change| change.kind).collect::<Vec<_>>(), [tollgate_core::ChangeKind::Key(key.no)]);
+    assert_eq!(narrowed.value.allowed_origins, origins("https://b.example"));
+    assert_eq!(auth_of(store, key.no).await.allowed_origins, origins("https://b.example"));
+    let same = store.key_edit(&system(), account, key.id, edit("https://b.example"), None).await.unwrap();
+    assert_eq!((same.value.version, same.seq), (2, narrowed.seq), "nothing changed");
+    let other = KeyEdit { name: Some(named("n")), ..KeyEdit::default() };
+    let renamed = value(store.key_edit(&system(), account, key.id, other, None).await);
+    assert_eq!(renamed.allowed_origins, origins("https://b.example"));
+    let none = value(store.key_edit(&system(), account, key.id, edit(""), None).await);
+    assert!(none.allowed_origins.is_empty());
+    let entries = store.audit_list(&Default::default(), &PageRequest::default()).await.unwrap().data;
+    assert!(entries[0].detail.to_string().contains("https://b.example"), "{:?}", entries[0]);
+}
+
+async fn requests_of_pages_add_up_beside_the_key_until_it_has_another_text(fixture: Fixture) {
+    let store = &fixture.store;
+    let account = account_of(store).await;
+    let (key, other) = (make_key(&fixture, account, "k").await, make_key(&fixture, account, "other").await);
+    let at = |second: i64| Timestamp::from_millis(1_700_000_000_000 + second * 1_000);
+    let exposed = |key: &Key, requests, second, origin: &str| Exposed {
+        key: key.no,
+        requests,
+        last_at: at(second),
+        last_origin: origin.parse().ok(),
+    };
+    let shown = async |key: &Key| store.key_get(None, key.id).await.unwrap().exposure;
+    assert_eq!(shown(&key).await, Exposure::default());
+    let (a, b) = ("https://a.example", "https://b.example");
+    store.key_exposure_note(&[exposed(&other, 1, 5, ""), exposed(&key, 2, 10, a)]).await.unwrap();
+    store.key_exposure_note(&[exposed(&key, 1, 20, b)]).await.unwrap();
+    // An older word, and one that does not say from where.
+    store.key_exposure_note(&[exposed(&key, 1, 15, a)]).await.unwrap();
+    store.key_exposure_note(&[exposed(&key, 7, 30, "null")]).await.unwrap();
+    let of = |requests, second, origin: Option<&str>| Exposure {
+        browser_requests: requests,
+        last_at: Some(at(second)),
+        last_origin: origin.map(str::to_owned),
+    };
+    assert_eq!(shown(&key).await, of(11, 30, Some(b)));
+    assert_eq!(shown(&other).await, of(1, 5, None));
+    let listed = store.key_list(account, &KeyFilter::default(), &PageRequest::default()).await.unwrap().data;
+    assert_eq!(listed[1].exposure, of(11, 30, Some(b)));
+    assert_eq!((listed[1].version, store.key_by_no(key.no).await.unwrap()), (1, listed[1].clone()), "beside the key");
+    let hash = key_hash(&fixture.world);
+    value(store.key_rotate(&system(), (account, key.id), Prefix::default(), hash, Timestamp::MAX, None).await);
+    assert_eq!((shown(&key).await, shown(&other).await), (Exposure::default(), of(1, 5, None)));
 }
 
 async fn a_rotation_that_was_read_at_another_version_does_nothing(fixture: Fixture) {

@@ -196,6 +196,7 @@ pub fn new_key(world: &World, account: Id<Account>, name: &str) -> NewKey {
         hash: key_hash(world),
         name: named(name),
         permission: Permission::All,
+        allowed_origins: Default::default(),
         expires_at: None,
         note: None,
         created_by: None,

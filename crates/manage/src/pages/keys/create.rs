@@ -174,6 +174,7 @@ fn input(meant: Meant) -> KeyInput {
         models: meant.permission,
         expires_at: meant.expires_at.flatten(),
         note: meant.note,
+        allowed_origins: meant.allowed_origins,
         limits: None,
         budget: None,
         account: None,

@@ -1,4 +1,4 @@
-//! **Edit**: name, permission, end and note of a key, on the version that was read.
+//! **Edit**: name, permission, end, note and origins of a key, on the version that was read.
 
 use askama::Template;
 use axum::{
@@ -143,6 +143,7 @@ fn change(key: &Key, meant: Meant) -> KeyChange {
         models: (meant.permission != key.permission).then_some(meant.permission),
         expires_at: meant.expires_at.filter(|end| *end != key.expires_at),
         note: (meant.note != key.note).then_some(meant.note),
+        allowed_origins: (meant.allowed_origins != key.allowed_origins).then_some(meant.allowed_origins),
         limits: None,
         budget: None,
     }

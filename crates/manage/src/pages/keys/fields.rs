@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tollgate_core::{
-    Key, Permission, Timestamp,
+    Key, OriginError, Origins, Permission, Timestamp,
     catalog::ModelKind,
     name::{Label, ModelName},
 };
@@ -52,6 +52,8 @@ pub(super) struct Typed {
     /// The browser's time zone, where it tells.
     pub(super) zone: String,
     pub(super) note: String,
+    /// One on a line.
+    pub(super) origins: String,
 }
 
 /// What the fields mean.
@@ -62,6 +64,7 @@ pub(super) struct Meant {
     /// `None`: as it is.
     pub(super) expires_at: Option<Option<Timestamp>>,
     pub(super) note: Option<String>,
+    pub(super) allowed_origins: Origins,
 }
 
 impl Typed {
@@ -81,6 +84,7 @@ impl Typed {
             models,
             expiry: "keep".to_owned(),
             note: key.note.clone().unwrap_or_default(),
+            origins: key.allowed_origins.to_string().replace(' ', "\n"),
             ..Self::default()
         }
     }
@@ -94,6 +98,7 @@ impl Typed {
             zone: form.text("zone").to_owned(),
             // Browsers send line ends as CR LF.
             note: form.text("note").replace("\r\n", "\n"),
+            origins: form.text("origins").replace("\r\n", "\n"),
         }
     }
 
@@ -116,10 +121,15 @@ impl Typed {
         if self.note.chars().count() > Key::LONGEST_NOTE {
             errors.add("note", t.long_note);
         }
-        match (name, permission, expires_at) {
-            (Ok(name), Ok(permission), Ok(expires_at)) if errors.is_empty() => {
+        let origins = self.origins.parse::<Origins>();
+        if let Err(error) = origins {
+            let text = if error == OriginError::TooMany { t.most_origins } else { t.bad_origin };
+            errors.add("origins", text);
+        }
+        match (name, permission, expires_at, origins) {
+            (Ok(name), Ok(permission), Ok(expires_at), Ok(allowed_origins)) if errors.is_empty() => {
                 let note = Some(self.note.clone()).filter(|note| !note.is_empty());
-                Ok(Meant { name, permission, expires_at, note })
+                Ok(Meant { name, permission, expires_at, note, allowed_origins })
             }
             _ => Err(errors),
         }
@@ -190,6 +200,10 @@ impl Fields {
             missing.map(|name| ModelOption { name: name.clone(), title: None, kind: "", ticked: true }).collect();
         models.extend(missing);
         Ok(Self { typed, models, is_cut, errors, keep: None })
+    }
+    /// Whether the fields that few need are shown from the beginning.
+    pub(super) fn needs_more(&self) -> bool {
+        !self.typed.origins.is_empty() || self.error("origins").is_some()
     }
     /// The choices of an end, in words.
     pub(super) fn expiries(&self, t: &'static Keys) -> Vec<(&'static str, &'static str, bool)> {
@@ -267,6 +281,9 @@ mod tests {
         let meant = read(&typed("k", "all", &["a"], "", "")).unwrap();
         assert_eq!((meant.permission, meant.expires_at), (Permission::All, Some(None)));
         assert_eq!(read(&typed("k", "all", &[], "keep", "x")).unwrap().expires_at, None);
+        let origins =
+            Typed { origins: "https://b.example\n\nhttps://A.example".into(), ..typed("k", "all", &[], "", "") };
+        assert_eq!(read(&origins).unwrap().allowed_origins.to_string(), "https://a.example https://b.example");
         let mut dated = typed("k", "all", &[], "date", "2026-11-20");
         assert_eq!(read(&dated).unwrap().expires_at, Some(Some(at("2026-11-21T00:00:00Z"))));
         dated.zone = "Asia/Ho_Chi_Minh".to_owned();
@@ -290,6 +307,8 @@ mod tests {
             (typed("k", "all", &[], "date", "2030-02-30"), "date"),
             (typed("k", "all", &[], "date", "9999-12-31"), "date"),
             (Typed { note: "x".repeat(2_001), ..typed("k", "all", &[], "never", "") }, "note"),
+            (Typed { origins: "*".to_owned(), ..typed("k", "all", &[], "never", "") }, "origins"),
+            (Typed { origins: "https://a.example/x".to_owned(), ..typed("k", "all", &[], "never", "") }, "origins"),
         ] {
             let errors = typed.read(now, Lang::Vi).unwrap_err();
             assert!(errors.get(field).is_some(), "{field}: {errors:?}");

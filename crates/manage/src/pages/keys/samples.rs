@@ -16,7 +16,7 @@ use super::{
     list,
     rotate::RotatePage,
     shown::{ShownPage, Snippet},
-    view::{Barred, KeyView, Leak, May, Models},
+    view::{Barred, Exposed, KeyView, Leak, May, Models},
 };
 
 /// Text that must stay text.
@@ -43,6 +43,8 @@ fn key(name: &str) -> KeyView {
         expires: Some(when()),
         old_until: Some(when()),
         revoked: Some(when()),
+        origins: vec!["https://app.example.com".to_owned()],
+        exposed: Some(Exposed { times: "twice".to_owned(), last: Some(when()), origin: Some(name.to_owned()) }),
         leak: Some(Leak { at: when(), found_at: Some(name.to_owned()), is_link: false }),
         blocked: Some("why"),
         may: May { edit: true, rotate: true, disable: true, enable: true, revoke: true },
@@ -52,12 +54,18 @@ fn key(name: &str) -> KeyView {
 
 fn fields(name: &str) -> Fields {
     let mut errors = FieldErrors::default();
-    for field in ["", "name", "models", "expiry", "date", "note"] {
+    for field in ["", "name", "models", "expiry", "date", "note", "origins"] {
         errors.add(field, name);
     }
     let model = ModelOption { name: "org/model".to_owned(), title: Some(name.to_owned()), kind: "chat", ticked: true };
     Fields {
-        typed: Typed { name: name.to_owned(), note: name.to_owned(), date: name.to_owned(), ..Typed::new() },
+        typed: Typed {
+            name: name.to_owned(),
+            note: name.to_owned(),
+            date: name.to_owned(),
+            origins: name.to_owned(),
+            ..Typed::new()
+        },
         models: vec![model],
         is_cut: true,
         errors,

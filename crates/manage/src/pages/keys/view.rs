@@ -3,7 +3,7 @@
 use tollgate_core::{
     Key, KeyStatus, Permission, Timestamp,
     account::Standing,
-    key::{KeyBlock, KeyState},
+    key::{Exposure, KeyBlock, KeyState},
 };
 
 use super::super::{
@@ -39,6 +39,10 @@ pub(super) struct KeyView {
     pub(super) old_until: Option<When>,
     pub(super) revoked: Option<When>,
     pub(super) leak: Option<Leak>,
+    /// The web pages that may use it.
+    pub(super) origins: Vec<String>,
+    /// That pages that may not use it tried to.
+    pub(super) exposed: Option<Exposed>,
     /// Why it does not work beside its own status.
     pub(super) blocked: Option<&'static str>,
     /// What the viewer may do with it.
@@ -58,6 +62,26 @@ pub(super) struct Leak {
     pub(super) found_at: Option<String>,
     /// Whether following the place as a link is harmless.
     pub(super) is_link: bool,
+}
+
+/// That web pages used it that may not.
+pub(super) struct Exposed {
+    /// How often, in words.
+    pub(super) times: String,
+    pub(super) last: Option<When>,
+    pub(super) origin: Option<String>,
+}
+
+impl Exposed {
+    fn of(exposure: Exposure, t: &'static Keys, lang: Lang) -> Option<Self> {
+        let times = match exposure.browser_requests {
+            0 => return None,
+            1 => t.exposed_one,
+            _ => t.exposed_many,
+        };
+        let times = fill(times, &[&lang.count(exposure.browser_requests)]);
+        Some(Self { times, last: exposure.last_at.map(When), origin: exposure.last_origin })
+    }
 }
 
 /// What may be done with a key, by its state and the viewer's role.
@@ -126,6 +150,9 @@ impl KeyView {
             old_until: key.rotated_until.filter(|until| *until > now).map(When),
             revoked,
             leak,
+            origins: key.allowed_origins.iter().map(ToString::to_string).collect(),
+            // Of a key that is no more it says nothing.
+            exposed: Exposed::of(key.exposure, t, lang).filter(|_| revoked.is_none()),
             blocked: blocked.filter(|_| revoked.is_none()),
             may,
             version: key.version,

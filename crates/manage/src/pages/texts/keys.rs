@@ -87,6 +87,18 @@ texts! {
         note_optional: "Note (optional)", "Ghi chú (tùy chọn)";
         note: "Note", "Ghi chú";
         note_hint: "Where it runs, who to ask. At most 2,000 characters.", "Key chạy ở đâu, liên hệ với ai. Tối đa 2.000 ký tự.";
+        more_options: "More options", "Tùy chọn khác";
+        origins_optional: "Web pages that may use it (optional)", "Trang web được phép dùng key (tùy chọn)";
+        origins: "Web pages that may use it", "Trang web được phép dùng key";
+        origins_hint: "One origin on a line: https://, the host, and the port if there is one. None: calls from web pages are refused, and you see here that there were some.", "Mỗi dòng một nguồn: https://, tên máy chủ và cổng nếu có. Để trống: các lệnh gọi từ trang web bị từ chối, và bạn sẽ thấy tại đây nếu có.";
+        origins_risk: "Everybody who opens such a page can read this key and use it at your cost, from anywhere. Keep keys on a server if you can. If not: give this one few models and an end.", "Bất kỳ ai mở trang đó đều đọc được key này và có thể dùng nó ở bất cứ đâu, với chi phí của bạn. Nếu có thể, hãy giữ key trên máy chủ. Nếu không, chỉ cấp ít mô hình và đặt ngày hết hạn cho key này.";
+        bad_origin: "One of these is no origin. Write https://app.example.com or http://localhost:3000: no path, not even a slash at the end, and no *.", "Có một dòng không phải là nguồn hợp lệ. Hãy viết https://app.example.com hoặc http://localhost:3000: không có đường dẫn, không có dấu gạch chéo ở cuối và không có *.";
+        most_origins: "At most 20 origins for a key.", "Tối đa 20 nguồn cho mỗi key.";
+        exposed_one: "Used from a browser {} time", "Đã được dùng từ trình duyệt {} lần";
+        exposed_many: "Used from a browser {} times", "Đã được dùng từ trình duyệt {} lần";
+        exposed_from: "last from", "lần cuối từ";
+        exposed_do: "It was refused, but whoever opens that page can read this key: rotate it, and keep the new text on a server.", "Các yêu cầu đã bị từ chối, nhưng ai mở trang đó cũng đọc được key này: hãy đổi key và giữ chuỗi mới trên máy chủ.";
+        exposed_allow: "Is the page meant to use it? Then name it under Edit, More options.", "Trang đó được phép dùng key? Hãy thêm nó trong Chỉnh sửa, Tùy chọn khác.";
         need_models: "Choose at least one model, or all.", "Hãy chọn ít nhất một mô hình, hoặc tất cả.";
         need_access: "Choose all models, or only some.", "Hãy chọn tất cả mô hình, hoặc chỉ một số.";
         most_models: "A key names at most 1,000 models; choose all models instead.", "Một key có tối đa 1.000 mô hình; hãy chọn tất cả mô hình.";
