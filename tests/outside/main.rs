@@ -21,6 +21,7 @@
 //! | [`observability`] | metrics, log lines, the second address |
 //! | [`openai`] | the official `openai` packages for Python and Node.js |
 //! | [`demo`] | `tollgate demo` |
+//! | [`web_pages`] | keys in web pages |
 //! | [`sign_in`] | an identity provider |
 //! | [`console`] | the console in a real browser |
 //! | [`architecture`] | the house is as ARCHITECTURE.md says |
@@ -49,3 +50,4 @@ mod sign_in;
 mod streams;
 mod try_it;
 mod upstreams;
+mod web_pages;

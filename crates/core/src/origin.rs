@@ -186,7 +186,7 @@ mod tests {
             ("http://127.0.0.1:80", "http://127.0.0.1"),
             ("http://[0:0:0:0:0:0:0:1]:8080", "http://[::1]:8080"),
             ("https://bücher.example", "https://xn--bcher-kva.example"),
-            ("https://ứng-dụng.vn", "https://xn--ng-dng-ejb1582d.vn"),
+            ("https://ứng-dụng.vn", "https://xn--ng-dng-lq8b1a.vn"),
             ("https://a_b.example.com.", "https://a_b.example.com."),
             ("tauri://localhost", "tauri://localhost"),
             (
