@@ -50,7 +50,9 @@ await script(async () => {
     await eventually('counted', async () => (await exposure()).browser_requests === 4);
     assert.equal((await exposure()).last_origin, home.origin);
     await api('POST', `keys/${other.id}/revoke`);
-    assert.deepEqual(await from(person, home.origin, ask, other.key), { failed: 'TypeError' });
+    // The browser remembers for two hours that it may send, and the page that the key allowed is told why no more.
+    const dead = await from(person, home.origin, ask, other.key);
+    assert.deepEqual([dead.status, dead.code], [401, 'api_key_revoked']);
   });
   await step('its owner names the page in the console', async () => {
     await person.page.goto('/a/acme/keys');

@@ -74,10 +74,9 @@ impl Page {
     }
     /// Whether a key that allows these origins may be used from here.
     pub fn may_use(&self, allowed: Option<&Origins>) -> bool {
-        let allow = |asked: &dyn Fn(&Origins) -> bool| allowed.is_some_and(asked);
         match self {
-            Self::Of(origin) => allow(&|allowed| allowed.allow(origin.as_bytes())),
-            Self::Own(host) => allow(&|allowed| allowed.allow_authority(host.as_bytes())),
+            Self::Of(origin) => allowed.is_some_and(|allowed| allowed.allow(origin.as_bytes())),
+            Self::Own(host) => allowed.is_some_and(|allowed| allowed.allow_authority(host.as_bytes())),
             Self::Unnamed => false,
             Self::Program(_) => true,
         }

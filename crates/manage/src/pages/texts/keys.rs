@@ -97,8 +97,8 @@ texts! {
         exposed_one: "Used from a browser {} time", "Đã được dùng từ trình duyệt {} lần";
         exposed_many: "Used from a browser {} times", "Đã được dùng từ trình duyệt {} lần";
         exposed_from: "last from", "lần cuối từ";
-        exposed_do: "It was refused, but whoever opens that page can read this key: rotate it, and keep the new text on a server.", "Các yêu cầu đã bị từ chối, nhưng ai mở trang đó cũng đọc được key này: hãy đổi key và giữ chuỗi mới trên máy chủ.";
-        exposed_allow: "Is the page meant to use it? Then name it under Edit, More options.", "Trang đó được phép dùng key? Hãy thêm nó trong Chỉnh sửa, Tùy chọn khác.";
+        exposed_do: "This key may be exposed: rotate it.", "Key này có thể đã bị lộ: hãy đổi key.";
+        exposed_why: "These requests of web pages were refused, but whoever opens such a page can read this key. Rotate it, and keep the new text on a server. Is the page meant to use it? Then name it under Edit, More options.", "Các yêu cầu từ trang web này đã bị từ chối, nhưng ai mở trang đó cũng đọc được key. Hãy đổi key và giữ chuỗi mới trên máy chủ. Nếu trang đó được phép dùng key, hãy thêm nó trong Chỉnh sửa, Tùy chọn khác.";
         need_models: "Choose at least one model, or all.", "Hãy chọn ít nhất một mô hình, hoặc tất cả.";
         need_access: "Choose all models, or only some.", "Hãy chọn tất cả mô hình, hoặc chỉ một số.";
         most_models: "A key names at most 1,000 models; choose all models instead.", "Một key có tối đa 1.000 mô hình; hãy chọn tất cả mô hình.";
