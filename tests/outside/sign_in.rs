@@ -271,7 +271,7 @@ async fn a_token_that_is_forged_foreign_or_old_signs_nobody_in(engine: Engine) {
             if !expected.contains(&format!("{} {code}", refused.status.as_u16()).as_str()) || !is_page {
                 told.push(format!("{lie:?}: {refused}"));
             }
-            let cookies: Vec<&String> = browser.jars.values().flat_map(BTreeMap::keys).collect();
+            let cookies: Vec<String> = browser.jars.values().flat_map(BTreeMap::keys).cloned().collect();
             if cookies.iter().any(|name| name.contains("session")) || browser.me(&house).await.status != 401 {
                 told.push(format!("{lie:?} left a session: {cookies:?}"));
             }
