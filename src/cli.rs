@@ -36,7 +36,7 @@ use crate::{
     demo::{self, DemoArguments},
     doctor, serve,
     settings::{Arguments, Environment, Settings},
-    world,
+    telemetry, world,
 };
 
 const STYLES: Styles =
@@ -157,11 +157,13 @@ impl StoreArguments {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::read();
+    let redacted = telemetry::guard(&world::real());
     match dispatch(&cli.command, &environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(message) = failure.message() {
-                eprintln!("tollgate: {message}");
+                // It may repeat an argument, and standard error is kept: by CI, for one.
+                eprintln!("tollgate: {}", redacted.text(message));
             }
             failure.exit()
         }

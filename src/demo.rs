@@ -76,7 +76,7 @@ struct Shown {
 pub fn run(arguments: &DemoArguments, environment: &Environment) -> Result<(), Failure> {
     let mut settings = settings(arguments, environment)?;
     let world = world::real();
-    telemetry::log(&settings, environment, &world);
+    let redacted = telemetry::log(&settings, environment, &world);
     serve::raise_open_files();
     let models = DemoServer::start(world.clone(), arguments.pace.unwrap_or(Pace::HUMAN));
     let models = models.context("the demo models cannot be started")?;
@@ -87,7 +87,7 @@ pub fn run(arguments: &DemoArguments, environment: &Environment) -> Result<(), F
         let deployment = Deployment::open(settings, world).await?;
         deployment.apply_catalog().await?;
         let shown = prepare(&deployment).await?;
-        let running = Running::start(deployment).await?;
+        let running = Running::start(deployment, &redacted).await?;
         announce(&running, &shown, &screen);
         drop(shown);
         running.until_stopped(&mut signals).await;

@@ -30,7 +30,7 @@ use probe::Prober;
 use crate::{
     cli::{Failure, Screen},
     settings::{Environment, JournalSync, Settings},
-    telemetry::{self, MetricsListener, MetricsServer},
+    telemetry::{self, MetricsListener, MetricsServer, Redacted},
     world,
 };
 
@@ -48,7 +48,7 @@ const LONGEST_NODE_NAME: usize = 64;
 /// `tollgate serve`.
 pub fn run(settings: Settings, json: bool, environment: &Environment) -> Result<(), Failure> {
     let world = world::real();
-    telemetry::log(&settings, environment, &world);
+    let redacted = telemetry::log(&settings, environment, &world);
     raise_open_files();
     let screen = Screen::real(environment, json);
     Ok(runtime()?.block_on(async {
@@ -56,7 +56,7 @@ pub fn run(settings: Settings, json: bool, environment: &Environment) -> Result<
         let deployment = Deployment::open(settings, world).await?;
         deployment.apply_catalog().await?;
         let link = if deployment.seeded.made_now { Some(operator_link(&deployment).await?) } else { None };
-        let running = Running::start(deployment).await?;
+        let running = Running::start(deployment, &redacted).await?;
         announce(&running, link.as_ref(), &screen);
         drop(link);
         running.until_stopped(&mut signals).await;
@@ -111,8 +111,9 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts all parts: management, the gateway, metrics. When this returns, requests are served.
-    pub async fn start(deployment: Deployment) -> anyhow::Result<Self> {
+    /// Starts all parts: management, the gateway, metrics, which also tell what `redacted` stopped. When this returns,
+    /// requests are served.
+    pub async fn start(deployment: Deployment, redacted: &Redacted) -> anyhow::Result<Self> {
         let Deployment { settings, world, master_key, store, .. } = &deployment;
         let watch = Watch::new(world.clone());
         let manage_options = ManageOptions {
@@ -129,7 +130,7 @@ impl Running {
             version: env!("CARGO_PKG_VERSION"),
         };
         let front: Arc<dyn Management> = Arc::new(Front::new(watch.clone(), manage_options));
-        let mut registry = telemetry::registry();
+        let mut registry = telemetry::registry(redacted);
         let options = gateway_options(settings)?;
         let limits = options.limits.clone();
         // All ports before any part: a gateway that serves would have to be stopped again.

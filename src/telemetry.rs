@@ -1,5 +1,8 @@
 //! What the program tells of itself while it runs: log lines on standard error, metrics on an address of their
-//! own, never on the public listener. Neither holds a key, a body or a mail address.
+//! own, never on the public listener. Neither holds a key, a body or a mail address: see [`redact`] and [`panics`].
+
+mod panics;
+mod redact;
 
 use std::{convert::Infallible, io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,6 +19,7 @@ use tracing_subscriber::{
     fmt::{format::Writer, time::FormatTime},
 };
 
+pub use self::redact::Redacted;
 use crate::settings::{Environment, LogFormat, Settings};
 
 /// How long the header of a scrape may take.
@@ -36,13 +40,21 @@ impl FormatTime for LogTime {
     }
 }
 
-/// Starts logging, once for the process.
-pub fn log(settings: &Settings, environment: &Environment, world: &World) {
+/// Before anything is known of how to log: from here on, also what a panic says passes through [`Redacted`].
+pub fn guard(world: &World) -> Redacted {
+    let redacted = Redacted::default();
+    panics::say_through(redacted.clone(), world.clone(), panics::Form::Human);
+    redacted
+}
+
+/// Starts logging, once for the process. All of it goes through what is returned.
+pub fn log(settings: &Settings, environment: &Environment, world: &World) -> Redacted {
+    let redacted = Redacted::default();
     let terminal = std::io::stderr().is_terminal();
     let filter = EnvFilter::builder().parse_lossy(&settings.log_level);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(redacted.clone())
         .with_timer(LogTime(world.clone()))
         .with_ansi(terminal && environment.get("NO_COLOR").is_none());
     let human = match settings.log_format {
@@ -50,19 +62,24 @@ pub fn log(settings: &Settings, environment: &Environment, world: &World) {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
+    let form = if human { panics::Form::Human } else { panics::Form::Json };
+    panics::say_through(redacted.clone(), world.clone(), form);
     // A second call in one process (tests) finds the first one's in place.
     let _ = if human {
         lines.with_target(false).try_init()
     } else {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     };
+    redacted
 }
 
-/// A registry that says which program it is of.
-pub fn registry() -> Registry {
+/// A registry that says which program it is of, and what was stopped on its way to the log.
+pub fn registry(redacted: &Redacted) -> Registry {
     let mut registry = Registry::default();
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("tollgate_build", "The running program", build);
+    let help = "Keys and tokens that would have been in a log line, each a fault";
+    registry.register("tollgate_secret_in_log", help, redacted.stopped.clone());
     registry
 }
 
@@ -146,7 +163,7 @@ mod tests {
     fn metrics_are_at_one_path_only() {
         let ask = |method: &str, path: &str| {
             let request = Request::builder().method(method).uri(path).body(()).unwrap();
-            respond(&request, &registry()).status().as_u16()
+            respond(&request, &registry(&Redacted::default())).status().as_u16()
         };
         assert_eq!(ask("GET", "/metrics"), 200);
         assert_eq!(ask("POST", "/metrics"), 405);

@@ -31,15 +31,26 @@ pub fn chat(key: &str, model: &str, stream: bool) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sends `request` `count` times over `connections` connections; returns how long it took.
+/// Sends `request` `count` times over `connections` connections; returns how long it took. Each must be answered 200.
 pub fn run(address: SocketAddr, request: &[u8], connections: usize, count: u64) -> anyhow::Result<Duration> {
+    run_each(address, vec![request.to_vec()], 200, connections, count)
+}
+
+/// Sends `requests` in turn, `count` in all; each must be answered with this status.
+pub fn run_each(
+    address: SocketAddr,
+    requests: Vec<Vec<u8>>,
+    status: u16,
+    connections: usize,
+    count: u64,
+) -> anyhow::Result<Duration> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let left = Arc::new(AtomicU64::new(count));
-    let request: Arc<[u8]> = request.into();
+    let requests: Arc<[Vec<u8>]> = requests.into();
     let began = Instant::now();
     runtime.block_on(async {
-        let clients: Vec<_> =
-            (0..connections).map(|_| tokio::spawn(client(address, Arc::clone(&request), Arc::clone(&left)))).collect();
+        let client = || client(address, Arc::clone(&requests), status, Arc::clone(&left));
+        let clients: Vec<_> = (0..connections).map(|_| tokio::spawn(client())).collect();
         for client in clients {
             tokio::time::timeout(LONGEST, client).await.context("the load took too long")???;
         }
@@ -48,12 +59,18 @@ pub fn run(address: SocketAddr, request: &[u8], connections: usize, count: u64) 
     Ok(began.elapsed())
 }
 
-async fn client(address: SocketAddr, request: Arc<[u8]>, left: Arc<AtomicU64>) -> anyhow::Result<()> {
+async fn client(
+    address: SocketAddr,
+    requests: Arc<[Vec<u8>]>,
+    expected: u16,
+    left: Arc<AtomicU64>,
+) -> anyhow::Result<()> {
     let mut connection = Connection::open(address).await?;
     let take = |left: u64| left.checked_sub(1);
-    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
-        let status = connection.send(&request).await?;
-        ensure!(status == 200, "status {status}: {}", connection.last_body());
+    while let Ok(left) = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+        let at = usize::try_from(left)? % requests.len();
+        let status = connection.send(requests.get(at).context("a request")?).await?;
+        ensure!(status == expected, "status {status}: {}", connection.last_body());
     }
     Ok(())
 }

@@ -2,7 +2,11 @@
 //!
 //! Tables fit the terminal. Colours only on a terminal and without `NO_COLOR` (no-color.org).
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::{
+    fs::File,
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    os::fd::AsFd as _,
+};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, presets};
 
@@ -94,12 +98,11 @@ impl Screen {
 
     /// Writes a result line, or several.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        if !text.ends_with('\n') {
-            out.write_all(b"\n")?;
-        }
-        Ok(out.flush()?)
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        // Past the buffer of standard output, which keeps what went through it for as long as the process runs: what is
+        // printed may be a secret.
+        let mut out = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        Ok(out.write_all([text, end].concat().as_bytes())?)
     }
     /// Writes what the API answered: for people's eyes in lines, for programs in one.
     pub fn print_json(&self, answer: &Json) -> Result<(), Failure> {

@@ -60,18 +60,19 @@ export async function script(body) {
   console.log('ok');
 }
 
-async function launch() {
+/** Starts Chromium; `start` is handed the options. */
+async function launch(start = (options) => chromium.launch(options)) {
   const executablePath = process.env.TOLLGATE_TEST_CHROMIUM;
   const root = process.getuid?.() === 0;
   try {
-    return await chromium.launch({ executablePath, args: FLAGS, chromiumSandbox: !root });
+    return await start({ executablePath, args: FLAGS, chromiumSandbox: !root });
   } catch (error) {
     if (root) {
       throw error;
     }
     // Inside most containers there is no sandbox to be had; the pages are our own.
     console.error(`without Chromium's sandbox, which failed here: ${String(error).split('\n')[0]}`);
-    return chromium.launch({ executablePath, args: FLAGS, chromiumSandbox: false });
+    return start({ executablePath, args: FLAGS, chromiumSandbox: false });
   }
 }
 
@@ -134,10 +135,11 @@ export async function each(list, width, body) {
 
 /**
  * A person at a machine of their own: a browser context.
- * @param {{lang?: 'en'|'vi', theme?: 'light'|'dark', width?: 390|1440, js?: boolean}} options
+ * @param {{lang?: 'en'|'vi', theme?: 'light'|'dark', width?: 390|1440, js?: boolean, profile?: string}} options `profile`
+ * is a directory: what a browser keeps is kept there.
  */
-export async function visitor({ lang = 'en', theme = 'light', width = 1440, js = true } = {}) {
-  const context = await browser.newContext({
+export async function visitor({ lang = 'en', theme = 'light', width = 1440, js = true, profile } = {}) {
+  const options = {
     baseURL: given.url,
     locale: lang === 'vi' ? 'vi-VN' : 'en-US',
     colorScheme: theme,
@@ -147,7 +149,10 @@ export async function visitor({ lang = 'en', theme = 'light', width = 1440, js =
     timezoneId: 'Asia/Ho_Chi_Minh',
     permissions: ['clipboard-read', 'clipboard-write'],
     acceptDownloads: true,
-  });
+  };
+  const context = profile
+    ? await launch((how) => chromium.launchPersistentContext(profile, { ...how, ...options }))
+    : await browser.newContext(options);
   context.setDefaultTimeout(ACTION_MS);
   const name = `${lang}-${theme}-${width}${js ? '' : '-nojs'}`;
   const person = { context, lang, theme, width, js, name, paused: 0 };

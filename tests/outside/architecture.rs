@@ -9,7 +9,7 @@ use std::{
 use tollgate_tests::Value;
 
 /// What stands beside the house: tools, tests and measurements.
-const BESIDE: [&str; 3] = ["xtask", "tollgate-tests", "tollgate-bench"];
+const BESIDE: [&str; 4] = ["xtask", "tollgate-tests", "tollgate-canary", "tollgate-bench"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()

@@ -3,7 +3,8 @@
 //! Each test opens a house of its own, makes what the script needs through the API, and hands it over. What holds for
 //! every page (nothing from elsewhere, no broken policy, no failed script) is watched by `tests/browser/lib.mjs`.
 
-use tollgate_tests::{Engine, House, browser, json};
+use tollgate_canary::Canary;
+use tollgate_tests::{Engine, House, browser, json, left_behind, node};
 
 use crate::sign_in::{self, Provider};
 
@@ -57,3 +58,26 @@ async fn every_page_answers_fits_and_can_be_used_by_everybody() {
 async fn keys_are_rotated_and_switched_models_tried_accounts_suspended() {
     browser::run(&House::open(Engine::Sqlite).await, "beyond", json!({})).await;
 }
+
+/// Chromium with a profile of its own, looked through when it is closed: cache, storage, history, session, forms.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_keeps_no_key() {
+    let house = House::open(Engine::Sqlite).await;
+    let profile = tempfile::tempdir().expect("a directory");
+    browser::run(&house, "canary", json!({"profile": profile.path(), "planted": PLANTED})).await;
+    // The script printed what it was shown: two texts of a key, an access token, the session's cookie.
+    let secrets = left_behind::secrets();
+    let shown = secrets.iter().filter(|secret| ["tg_", "tga_", "tgs_"].iter().any(|prefix| secret.starts_with(prefix)));
+    assert!(shown.count() >= 5, "the script tells what it was shown, and the house has a token of its own");
+    let (canary, planted) = (Canary::new(secrets.iter().map(String::as_str)), Canary::new([PLANTED]));
+    let (mut hits, mut found) = (Vec::new(), Vec::new());
+    for file in node::files_below(profile.path()) {
+        hits.extend(canary.hits_in_file_inflated(&file).expect("a file"));
+        found.extend(planted.hits_in_file_inflated(&file).expect("a file"));
+    }
+    assert!(!found.is_empty(), "what a page put into storage is found there");
+    assert!(hits.is_empty(), "{}", left_behind::shown(&hits));
+}
+
+/// What the script puts into the browser's storage, to see that it would be found.
+const PLANTED: &str = "planted-by-the-canary-to-be-found-71ce";

@@ -10,6 +10,7 @@
 //! | [`upstreams`] | upstreams that fail, lie or are slow; retries |
 //! | [`counting`] | what is counted, reports |
 //! | [`secrets`] | keys and credentials are nowhere but with their owners |
+//! | [`canary`] | no secret is left in any file, answer, metric or memory, in any form |
 //! | [`management`] | the management API's manners |
 //! | [`authorization`] | every endpoint as everybody |
 //! | [`lifecycle`] | plans, users, models and settings that change at run time |
@@ -29,6 +30,7 @@
 
 mod architecture;
 mod authorization;
+mod canary;
 mod command_line;
 mod console;
 mod counting;

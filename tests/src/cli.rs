@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::node::command;
+use crate::{left_behind, node::command};
 
 /// What a command came to.
 #[derive(Debug, Clone)]
@@ -108,6 +108,7 @@ pub fn finish(mut command: Command, input: Option<&str>) -> Ran {
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output().expect("output");
+    left_behind::saw(&output.stdout);
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -79,6 +79,24 @@ impl Database {
             }
         }
     }
+    /// Where all that the engine keeps is, brought to disk: the database's files and its log of changes. Of PostgreSQL
+    /// those of the whole cluster, which belong to another user: `None` where this one may not read them.
+    ///
+    /// # Panics
+    /// When PostgreSQL does not say.
+    #[must_use]
+    pub fn files(&self) -> Option<Vec<PathBuf>> {
+        match self {
+            Self::Sqlite(path) => {
+                Some(["", "-wal", "-shm"].iter().map(|suffix| format!("{}{suffix}", path.display()).into()).collect())
+            }
+            Self::Postgres(_) => {
+                psql(&cluster_url(), "CHECKPOINT");
+                let directory = PathBuf::from(psql(&cluster_url(), "SHOW data_directory").trim());
+                std::fs::read_dir(&directory).is_ok().then(|| crate::node::files_below(&directory))
+            }
+        }
+    }
     /// The cluster's port.
     #[must_use]
     pub fn cluster_port() -> u16 {

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::DEADLINE;
+use crate::{DEADLINE, left_behind};
 
 /// A server's address. Each request gets a connection of its own, unless it is sent on a [`Connection`].
 #[derive(Debug, Clone, Copy)]
@@ -200,6 +200,10 @@ impl Connection {
         let response = self.sender.send_request(request.into_http()).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
+        for cookie in head.headers.get_all("set-cookie") {
+            left_behind::saw(cookie.as_bytes());
+        }
+        left_behind::saw(&body);
         Ok(Reply { status: head.status, headers: head.headers, body })
     }
 }

@@ -15,6 +15,8 @@
 //! | [`proxy`] | a TCP proxy that can be cut, between a node and its store |
 //! | [`tls`] | TLS in front of the fake upstream, with an authority of our own |
 //! | [`cli`] | the command line |
+//! | [`left_behind`] | the secrets that a test saw, and what it left behind in which none may be |
+//! | [`memory`] | what is in a process's memory, as a core file would hold it |
 //! | [`browser`] | Chromium, driven by the scripts in `tests/browser` |
 #![allow(
     clippy::disallowed_methods,
@@ -27,6 +29,8 @@ pub mod engine;
 pub mod house;
 pub mod http;
 pub mod liar;
+pub mod left_behind;
+pub mod memory;
 pub mod node;
 pub mod proxy;
 pub mod tls;

@@ -3,6 +3,8 @@
 use std::{
     env,
     fs::{self, File},
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -11,10 +13,13 @@ use std::{
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 
-use crate::{Http, eventually, within};
+use crate::{Http, eventually, left_behind, within};
 
 /// Lines of a node's log that are shown when its test fails.
 const LOG_LINES_SHOWN: usize = 8;
+
+/// How long a node may take to tell its metrics before it counts as one that does not run.
+const METRICS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a node is to be started.
 #[derive(Debug, Clone)]
@@ -29,6 +34,8 @@ pub struct NodeOptions {
     pub members: Vec<(&'static str, String)>,
     /// More variables of the environment.
     pub environment: Vec<(String, String)>,
+    /// The test brings secrets on their way to the log, to see them stopped.
+    pub is_leaky: bool,
 }
 
 /// A running node; killed when dropped.
@@ -66,7 +73,8 @@ impl NodeOptions {
     #[must_use]
     pub fn new(directory: &Path, store: String) -> Self {
         let directory = directory.to_owned();
-        Self { directory, store, settings: String::new(), members: Vec::new(), environment: Vec::new() }
+        let (settings, members, environment) = (String::new(), Vec::new(), Vec::new());
+        Self { directory, store, settings, members, environment, is_leaky: false }
     }
     /// With more settings, as TOML tables.
     #[must_use]
@@ -79,6 +87,12 @@ impl NodeOptions {
     #[must_use]
     pub fn member(mut self, table: &'static str, line: &str) -> Self {
         self.members.push((table, line.to_owned()));
+        self
+    }
+    /// Of a node that will have to stop secrets on their way to its log.
+    #[must_use]
+    pub const fn leaky(mut self) -> Self {
+        self.is_leaky = true;
         self
     }
     /// The settings file, written.
@@ -153,6 +167,7 @@ impl NodeOptions {
             Err(output) => return Err(output),
         };
         let url = said["url"].as_str().ok_or_else(|| format!("no url: {said}"))?;
+        left_behind::saw(said.to_string().as_bytes());
         let node = Node { child, options: self.clone(), http: Http::at(url), ready: said };
         eventually("/readyz answers 200", async || {
             let reply = node.http.get("/readyz").try_send().await.ok()?;
@@ -203,12 +218,14 @@ impl Node {
     }
     /// `kill -9`, and waits until it is gone.
     pub fn kill(mut self) -> NodeOptions {
+        self.check_log();
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
         self.options.clone()
     }
     /// `SIGTERM`, and waits until it is gone, for at most `patience`.
     pub async fn terminate(self, patience: Duration) -> ExitStatus {
+        self.check_log();
         self.signal(Signal::TERM);
         self.ended(patience).await
     }
@@ -217,13 +234,46 @@ impl Node {
     pub fn log(&self) -> String {
         fs::read_to_string(self.options.directory.join("log")).unwrap_or_default()
     }
+    /// How many secrets it stopped on their way to its log; `None` where it answers no longer.
+    #[must_use]
+    pub fn secrets_stopped(&self) -> Option<u64> {
+        let address: SocketAddr =
+            self.ready["metrics"].as_str()?.strip_prefix("http://")?.split('/').next()?.parse().ok()?;
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(METRICS_PATIENCE)).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let count = answer.lines().find_map(|line| line.strip_prefix("tollgate_secret_in_log_total "));
+        Some(count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("no such counter: {answer}")))
+    }
+    /// What is wrong when a secret was on its way to the log. A node that does not run cannot be asked.
+    fn log_fault(&self) -> Option<String> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+        if self.options.is_leaky || matches!(state, Some("T" | "Z") | None) {
+            return None;
+        }
+        let stopped = self.secrets_stopped().filter(|stopped| *stopped > 0)?;
+        Some(format!("{stopped} secrets were on their way to the log, in which they are hints:\n{}", self.log()))
+    }
+    /// No secret was on its way to the log so far.
+    fn check_log(&self) {
+        if let Some(fault) = self.log_fault() {
+            panic!("{fault}");
+        }
+    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
+        let fault = if std::thread::panicking() { None } else { self.log_fault() };
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
+        if !std::thread::panicking() {
+            assert!(fault.is_none(), "{}", fault.unwrap_or_default());
+            left_behind::check(&self.options);
+        } else {
             let log = self.log();
             // Tests poll: what that leaves in the log tells nothing.
             let lines: Vec<&str> = log.lines().filter(|line| !line.contains("/api/v1/")).collect();

@@ -9,6 +9,7 @@
 //! | [`python`] | the official `openai` package in an environment of its own |
 //! | [`browser`] | Chromium and what drives it, found or installed |
 //! | [`node`] | Node.js found or installed, and the packages of the browser tests |
+//! | [`sweep`] | what the tests left behind in PostgreSQL's files, in which no secret may be |
 //! | [`apt`] | Debian's packages |
 //! | [`cargo`] | cargo, and where it puts things |
 #![expect(clippy::disallowed_methods, reason = "a build tool reads its own environment; the ban is for the product")]
@@ -19,6 +20,7 @@ mod cargo;
 mod node;
 mod postgres;
 mod python;
+mod sweep;
 
 use std::{
     process::{Command, ExitCode},
@@ -118,6 +120,7 @@ fn test(arguments: &TestArgs) -> Result<()> {
     let browser = browser::Browser::find_or_install(false)?;
     let cluster = postgres::Cluster::start(&programs)?;
     let tollgate = cargo::build_everything()?;
+    let secrets = sweep::Secrets::new()?;
 
     let documentation = match (arguments.filter.is_none(), cargo::has_nextest()) {
         // nextest leaves the examples in documentation out. They come first: the tests' count is the last to be read.
@@ -130,10 +133,12 @@ fn test(arguments: &TestArgs) -> Result<()> {
         .env("TOLLGATE_BIN", &tollgate)
         .env("TOLLGATE_TEST_POSTGRES", cluster.url())
         .env("TOLLGATE_TEST_POSTGRES_BIN", programs.directory())
+        .env("TOLLGATE_TEST_SECRETS", secrets.list())
         .env("TOLLGATE_TEST_PYTHON", &python));
+    let swept = secrets.sweep(&cluster, &programs);
     cluster.stop();
     let seconds = began.elapsed().as_secs();
-    match documentation.and(tests) {
+    match documentation.and(tests).and(swept) {
         Ok(()) => {
             let (postgres, browser) = (programs.version(), browser.description());
             say(&format!("every test passed, on SQLite, on PostgreSQL {postgres}, in {browser}; it took {seconds} s"));
@@ -181,10 +186,15 @@ fn with_postgres(pretend_missing: bool, command: &[String]) -> Result<()> {
     let cluster = postgres::Cluster::start(&programs)?;
     say(&format!("PostgreSQL {} answers at {}", programs.version(), cluster.url()));
     let outcome = match command.split_first() {
-        Some((program, arguments)) => run(Command::new(program)
-            .args(arguments)
-            .env("TOLLGATE_TEST_POSTGRES", cluster.url())
-            .env("TOLLGATE_TEST_POSTGRES_BIN", programs.directory())),
+        Some((program, arguments)) => {
+            let secrets = sweep::Secrets::new()?;
+            let ran = run(Command::new(program)
+                .args(arguments)
+                .env("TOLLGATE_TEST_SECRETS", secrets.list())
+                .env("TOLLGATE_TEST_POSTGRES", cluster.url())
+                .env("TOLLGATE_TEST_POSTGRES_BIN", programs.directory()));
+            ran.and(secrets.sweep(&cluster, &programs))
+        }
         None => {
             say("it runs until this program ends (Ctrl-C)");
             loop {

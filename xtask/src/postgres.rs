@@ -13,7 +13,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     apt::{self, is_root, user_id},
@@ -102,6 +102,7 @@ fn install() -> Result<()> {
 pub struct Cluster {
     guard: Child,
     url: String,
+    directory: PathBuf,
 }
 
 impl Cluster {
@@ -133,15 +134,24 @@ impl Cluster {
         let mut guard = guard.spawn().context("cannot run sh")?;
         let mut ready = String::new();
         let stdout = guard.stdout.take().context("the guard has no stdout")?;
-        let cluster = Self { guard, url: format!("postgres://postgres@127.0.0.1:{port}/postgres") };
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let mut cluster = Self { guard, url, directory: PathBuf::new() };
         BufReader::new(stdout).read_line(&mut ready)?;
-        ensure!(ready.trim() == "ready", "PostgreSQL did not start");
+        cluster.directory = ready.trim().strip_prefix("ready ").context("PostgreSQL did not start")?.into();
         Ok(cluster)
     }
 
     /// A superuser's URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+    /// Its directory: its log, and its files in `data`.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+    /// Runs a statement in its database `postgres`.
+    pub fn sql(&self, programs: &Programs, statement: &str) -> Result<()> {
+        run(Command::new(programs.directory.join("psql")).args([self.url(), "-qXc", statement]))
     }
     /// Stops it and waits until it is gone.
     pub fn stop(self) {
@@ -158,7 +168,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Makes the cluster in a directory of its own, says `ready` when it answers (for at most a minute), runs it until
+/// Makes the cluster in a directory of its own, says `ready` and where when it answers (for at most a minute), runs it until
 /// standard input ends, then stops it at once and removes the directory.
 const GUARD: &str = r#"
 programs=$1 port=$2
@@ -181,7 +191,7 @@ until "$programs/psql" -h 127.0.0.1 -p "$port" -U postgres -d postgres -qtc 'SEL
     fi
     sleep 0.1
 done
-echo ready
+echo "ready $directory"
 cat >/dev/null
 kill -QUIT $server 2>/dev/null
 wait $server 2>/dev/null

@@ -6,6 +6,8 @@
 //!
 //! Access tokens and one-time links have the same form with a longer prefix and peppers of their own.
 
+mod find;
+
 use std::{fmt, str::FromStr};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -15,6 +17,8 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::world::World;
+
+pub use find::{Found, find, is_harmless, redact, redacted};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Characters of the public id.

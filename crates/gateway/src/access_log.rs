@@ -14,7 +14,7 @@ use std::{
 use http::HeaderValue;
 use tollgate_core::{
     Account, Id, No, Units,
-    secret::KeyHint,
+    secret::{KeyHint, is_harmless},
     usage::{Outcome, Request},
 };
 use tollgate_wire::ErrorCode;
@@ -27,7 +27,7 @@ use crate::{
 
 /// The `target` of these lines, by which they are switched.
 pub(crate) const TARGET: &str = "tollgate::request";
-/// Of a client's own request id, no more than this is logged.
+/// A client's own request id that is longer is none, and not logged.
 const CLIENT_ID_MOST: usize = 128;
 
 /// What is known of a request so far.
@@ -97,7 +97,7 @@ impl LogLine {
         tracing::info!(
             target: TARGET,
             { request.id = %self.request,
-            request.client_id = client_id.map(|text| text.get(..CLIENT_ID_MOST).unwrap_or(text)),
+            request.client_id = client_id.filter(|text| is_harmless(text, CLIENT_ID_MOST)),
             client.address = %self.peer,
             route = self.label.as_str(),
             key.hint = self.key.get().map(tracing::field::display),

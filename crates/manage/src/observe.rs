@@ -15,7 +15,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderName, HeaderValue, request::Parts};
-use tollgate_core::{Id, User, account::AccessToken, usage};
+use tollgate_core::{Id, User, account::AccessToken, secret::is_harmless, usage};
 use tollgate_store::accounts::Identity;
 
 use crate::{PeerAddress, RequestId, principal::Principal, services::Services};
@@ -23,7 +23,7 @@ use crate::{PeerAddress, RequestId, principal::Principal, services::Services};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The `target` of these lines, by which they are switched: that of the data plane's lines.
 const TARGET: &str = "tollgate::request";
-/// Of a client's own request id, no more than this is logged.
+/// A client's own request id that is longer is none, and not logged.
 const CLIENT_ID_MOST: usize = 128;
 
 /// Who turned out to ask, told by the extractor that found out.
@@ -59,7 +59,7 @@ pub(crate) async fn observe(State(services): State<Services>, mut request: Reque
     tracing::info!(
         target: TARGET,
         { request.id = id,
-        request.client_id = client_id.map(|text| text.get(..CLIENT_ID_MOST).unwrap_or(text)),
+        request.client_id = client_id.filter(|text| is_harmless(text, CLIENT_ID_MOST)),
         client.address = peer.map(tracing::field::display),
         http.method = method.as_str(),
         route = route.as_deref().unwrap_or("unmatched"),

@@ -9,6 +9,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tollgate_core::secret::redacted;
 use utoipa::ToSchema;
 
 use crate::services::{Noun, ServiceError};
@@ -173,7 +174,10 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let code = self.code;
         let retry_after = self.retry_after;
-        let mut response = (status, Json(self)).into_response();
+        // What was sent may be repeated, but for a key in the wrong place: whoever sent it logs our answer.
+        let detail = redacted(&self.detail).into_owned();
+        let field = self.field.as_deref().map(|field| redacted(field).into_owned());
+        let mut response = (status, Json(Self { detail, field, ..self })).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
+use tollgate_core::secret;
 
 use super::{
     chrome::Chrome,
@@ -63,7 +64,8 @@ pub(super) async fn dress(State(services): State<Services>, request: Request, ne
     match &*error {
         ServiceError::Unauthenticated | ServiceError::InvalidToken => {
             // What was sent is not kept: only a page that was asked for is come back to.
-            let to = if is_get && here != "/" {
+            // Nor is an address with a key in it.
+            let to = if is_get && here != "/" && secret::find(here.as_bytes(), 0).is_none() {
                 format!("/sign-in?next={}", super::encode(&here))
             } else {
                 "/sign-in".to_owned()
