@@ -21,7 +21,7 @@ mod usage;
 mod users;
 mod words;
 
-use std::process::ExitCode;
+use std::{borrow::Cow, process::ExitCode};
 
 use clap::{
     Args, Parser, Subcommand,
@@ -155,14 +155,22 @@ impl StoreArguments {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    let environment = Environment::read();
     let redacted = telemetry::guard(&world::real());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // It may repeat an argument, and standard error is kept: by CI, for one.
+            let said = error.to_string();
+            let Cow::Owned(said) = redacted.text(&said) else { error.exit() };
+            eprint!("{said}");
+            return Failure::Usage(said).exit();
+        }
+    };
+    let environment = Environment::read();
     match dispatch(&cli.command, &environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(message) = failure.message() {
-                // It may repeat an argument, and standard error is kept: by CI, for one.
                 eprintln!("tollgate: {}", redacted.text(message));
             }
             failure.exit()
