@@ -29,6 +29,8 @@ const SLOW_FLUSH: Duration = Duration::from_millis(20);
 const MOST_SKEW: Duration = Duration::from_secs(5);
 /// Open files that a busy gateway needs.
 const LEAST_OPEN_FILES: u64 = 4_096;
+/// Losses of journals that are looked at.
+const MOST_GAPS: u32 = 1_000;
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// The largest list of models that is read from an upstream.
@@ -260,6 +262,7 @@ async fn store(settings: &Settings, world: &World, findings: &mut Findings) {
     }
     let key = master_key(settings, Some(&store), findings).await;
     clock(&store, world, findings).await;
+    gaps(&store, findings).await;
     if let Some(key) = key {
         upstreams(&store, &key, world, findings).await;
     }
@@ -319,6 +322,22 @@ async fn clock(store: &Store, world: &World, findings: &mut Findings) {
             findings.fault("clock", found, "let NTP (chrony, systemd-timesyncd) set the clock, on every node");
         }
         _ => findings.well("clock", format!("{now}, not behind the store")),
+    }
+}
+
+/// What journals have lost. Silence where nothing is: it takes a failing disk.
+async fn gaps(store: &Store, findings: &mut Findings) {
+    let gaps = store.journal_gaps(MOST_GAPS).await.unwrap_or_default();
+    if let Some(newest) = gaps.iter().map(|lost| lost.noticed_at).max() {
+        let records = gaps.iter().map(|lost| lost.gap.records).fold(0, u64::saturating_add);
+        let found = format!(
+            "{records} records could not be read, the last noticed {newest}: requests may be in nobody's usage"
+        );
+        findings.care(
+            "journal",
+            found,
+            "check the disks that hold journals; `GET /api/v1/nodes/journal-gaps` lists them",
+        );
     }
 }
 

@@ -74,6 +74,7 @@ fn table() -> OpenApiRouter<Services> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(nodes::list))
+        .routes(routes!(nodes::gaps))
 }
 
 pub(crate) fn router() -> Router<Services> {

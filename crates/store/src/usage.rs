@@ -36,6 +36,27 @@ pub enum Shipped {
     },
 }
 
+/// Records of a journal that were written once and cannot be read. There may be attempts among them of which nothing is
+/// known: at most one for each record, on nobody's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalGap {
+    /// The number of the first.
+    pub first: u64,
+    /// How many.
+    pub records: u64,
+}
+
+/// A [`JournalGap`] as the store remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostRecords {
+    /// Of which journal.
+    pub journal: Id<Journal>,
+    /// Which records.
+    pub gap: JournalGap,
+    /// When it was noticed.
+    pub noticed_at: Timestamp,
+}
+
 /// A histogram of times: how many attempts took at most `at_most_ms[i]`, the last without limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LatencyRow {
@@ -77,10 +98,42 @@ impl Store {
     /// # Errors
     /// When the store fails; then it may or may not have counted, and is to be sent again as it is.
     pub async fn usage_ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
+        self.usage_ship_damaged(journal, from, to, batch, &[]).await
+    }
+    /// [`Store::usage_ship`] of a journal that cannot be read everywhere: what is missing is remembered with the batch, once
+    /// like it.
+    ///
+    /// # Errors
+    /// As [`Store::usage_ship`].
+    pub async fn usage_ship_damaged(
+        &self,
+        journal: Id<Journal>,
+        from: u64,
+        to: u64,
+        batch: &[Settlement],
+        gaps: &[JournalGap],
+    ) -> Result<Shipped> {
         if to <= from {
             return Err(StoreError::State("a batch ends behind its beginning"));
         }
-        self.ship(journal, from, to, batch).await
+        self.ship(journal, from, to, batch, gaps).await
+    }
+    /// What journals have lost, the newest first, at most `most`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn journal_gaps(&self, most: u32) -> Result<Vec<LostRecords>> {
+        let sql = "SELECT journal, first_record, records, noticed_at FROM journal_gaps
+                   ORDER BY noticed_at DESC, journal, first_record LIMIT $1";
+        let rows = self.pools().rows(sql, values![i64::from(most)]).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns();
+                let journal = columns.next()?;
+                let gap = JournalGap { first: columns.next()?, records: columns.next()? };
+                Ok(LostRecords { journal, gap, noticed_at: columns.next()? })
+            })
+            .collect()
     }
     /// A report. Rows in order of time, then account, key and model; rows without any attempt are left out.
     ///

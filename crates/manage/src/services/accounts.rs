@@ -11,6 +11,7 @@ use tollgate_store::{
     accounts::{AccountEdit, NewAccount, NewPlan, NewUser, PlanEdit, UserEdit},
     audit::AuditFilter,
     changes::NodeView,
+    usage::LostRecords,
 };
 use utoipa::ToSchema;
 
@@ -20,6 +21,8 @@ use crate::{
     principal::{Access, Principal, account_by_name},
 };
 
+/// Losses of journals that one call tells of.
+const MOST_GAPS: u32 = 1_000;
 /// The most accounts that one call puts a user into.
 const MOST_MEMBERSHIPS: usize = 100;
 
@@ -470,6 +473,14 @@ impl Services {
         // The nodes after the head: a node that has applied more is no riddle, one that seems to lag would be.
         let head = self.store().change_head().await?;
         Ok((self.store().node_list().await?, head))
+    }
+    /// What of the nodes' journals could not be read, the newest first.
+    ///
+    /// # Errors
+    /// A caller who may not, or when the store fails.
+    pub async fn journal_gaps(&self, principal: &Principal) -> Result<Vec<LostRecords>, ServiceError> {
+        principal.require_operator()?;
+        Ok(self.store().journal_gaps(MOST_GAPS).await?)
     }
 }
 

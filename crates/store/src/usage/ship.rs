@@ -3,14 +3,17 @@
 //! The watermark is what makes a batch count once, for ever. The primary key of the request rows is a second lock: an
 //! attempt that is there already (a copied journal) is not counted again, and does not stop the rest of its batch.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+};
 
 use tollgate_core::{
     Id,
     usage::{Attempt, Journal, Settlement, UsageClass},
 };
 
-use super::{LATENCY_LIMITS_MS, Shipped, grain::Grain, report::Cube};
+use super::{JournalGap, LATENCY_LIMITS_MS, Shipped, grain::Grain, report::Cube};
 use crate::{
     Result, Store, StoreEngine,
     bulk::{self, Insert, Statement},
@@ -57,11 +60,18 @@ impl Store {
         tx.commit().await
     }
 
-    pub(super) async fn ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
+    pub(super) async fn ship(
+        &self,
+        journal: Id<Journal>,
+        from: u64,
+        to: u64,
+        batch: &[Settlement],
+        gaps: &[JournalGap],
+    ) -> Result<Shipped> {
         let mut tries = 1;
         let mut all_new = true;
         loop {
-            match self.ship_once(journal, from, to, batch, all_new).await {
+            match self.ship_once(journal, from..to, batch, gaps, all_new).await {
                 Err(error) if error.is_conflict() && tries < MOST_TRIES => tries += 1,
                 Err(error) => return Err(error),
                 Ok(Tried::SomeAreThere) => all_new = false,
@@ -77,9 +87,9 @@ impl Store {
     async fn ship_once(
         &self,
         journal: Id<Journal>,
-        from: u64,
-        to: u64,
+        Range { start: from, end: to }: Range<u64>,
         batch: &[Settlement],
+        gaps: &[JournalGap],
         all_new: bool,
     ) -> Result<Tried> {
         // Everything that can be made before the writer is taken: others wait for it.
@@ -99,6 +109,11 @@ impl Store {
             let row = tx.row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
             let watermark = row.map_or(Ok(0), |row| row.columns().next())?;
             return Ok(Tried::Done(Shipped::Before { watermark }));
+        }
+        for gap in gaps {
+            let sql = "INSERT INTO journal_gaps (journal, first_record, records, noticed_at) VALUES ($1, $2, $3, $4)
+                       ON CONFLICT (journal, first_record) DO NOTHING";
+            tx.execute(sql, values![journal, gap.first, gap.records, self.world().now()]).await?;
         }
         if all_new {
             let inserted = bulk::run(&mut tx, attempts).await?;

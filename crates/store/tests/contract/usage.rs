@@ -12,7 +12,7 @@ use tollgate_core::{
 };
 use tollgate_store::{
     StoreError,
-    usage::{LATENCY_LIMITS_MS, Shipped},
+    usage::{JournalGap, LATENCY_LIMITS_MS, Shipped},
 };
 
 use crate::support::*;
@@ -21,6 +21,7 @@ contract! {
     a_batch_counts_once_however_often_it_is_shipped,
     two_shippers_of_one_journal_count_it_once,
     usage_of_unknown_things_counts_and_stops_nothing,
+    what_a_journal_has_lost_is_remembered_once_with_its_batch,
     an_attempt_that_is_there_already_is_not_counted_again,
     absurd_figures_saturate_and_stop_nothing,
     an_absurd_figure_elsewhere_in_the_month_changes_no_report,
@@ -134,6 +135,29 @@ async fn two_shippers_of_one_journal_count_it_once(fixture: Fixture) {
     assert_eq!(beyond, Shipped::Before { watermark: 6 });
     assert!(matches!(fixture.store.usage_ship(journal, 6, 6, &[]).await, Err(StoreError::State(_))));
     assert_eq!(fixture.store.usage_ship(journal, 6, 7, &[]).await.unwrap(), Shipped::Counted);
+}
+
+async fn what_a_journal_has_lost_is_remembered_once_with_its_batch(fixture: Fixture) {
+    let store = &fixture.store;
+    let customer = customer(&fixture, "c", 1).await;
+    let one =
+        || settlement(&fixture.world, customer.account.no, customer.keys[0].no, No::new(1), "2026-05-04T12:00:30Z");
+    let journal = Id::new(&fixture.world);
+    let (first, second) = (JournalGap { first: 3, records: 2 }, JournalGap { first: 9, records: 1 });
+    assert_eq!(store.journal_gaps(10).await.unwrap(), []);
+    let batch = [one()];
+    for expected in [Shipped::Counted, Shipped::Before { watermark: 6 }] {
+        assert_eq!(store.usage_ship_damaged(journal, 0, 6, &batch, &[first]).await.unwrap(), expected);
+    }
+    // One alone, with nothing to count, and one of a batch that is refused.
+    assert_eq!(store.usage_ship_damaged(journal, 6, 9, &[], &[second]).await.unwrap(), Shipped::Counted);
+    let never = JournalGap { first: 100, records: 5 };
+    let refused = store.usage_ship_damaged(journal, 99, 105, &[], &[never]).await.unwrap();
+    assert_eq!(refused, Shipped::Before { watermark: 9 });
+    let mut gaps: Vec<_> = store.journal_gaps(10).await.unwrap().iter().map(|lost| (lost.journal, lost.gap)).collect();
+    gaps.sort_by_key(|(_, gap)| gap.first);
+    assert_eq!(gaps, [(journal, first), (journal, second)]);
+    assert_eq!(total(&fixture).await.requests, 1);
 }
 
 async fn usage_of_unknown_things_counts_and_stops_nothing(fixture: Fixture) {

@@ -139,6 +139,8 @@ texts! {
         lease_whole: "as long as the process runs (one node, SQLite)", "cho đến khi tiến trình dừng (một nút, SQLite)";
         changes: "Changes applied / all", "Thay đổi đã áp dụng / tất cả";
         current: "up to date", "mới nhất";
+        lost: "{} records of journals could not be read, so at most as many requests are in nobody's usage. Look at the disks of the nodes; tollgate doctor and their logs say more.", "Không đọc được {} bản ghi của nhật ký sử dụng, nên có thể thiếu nhiều nhất bấy nhiêu yêu cầu trong số liệu sử dụng. Hãy kiểm tra đĩa của các nút; tollgate doctor và nhật ký của chúng cho biết thêm.";
+        lost_last: "Last noticed", "Phát hiện lần cuối";
         journal: "Journal not yet counted", "Nhật ký sử dụng chưa tính";
         complete: "Usage complete until", "Số liệu đầy đủ đến";
         nothing_said: "nothing said yet", "chưa có thông tin";
