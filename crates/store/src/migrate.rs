@@ -49,6 +49,11 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../migrations/sqlite/0009_origins.sql"),
         postgres: include_str!("../migrations/postgres/0009_origins.sql"),
     },
+    Step {
+        version: 11,
+        sqlite: include_str!("../migrations/sqlite/0011_journal_gaps.sql"),
+        postgres: include_str!("../migrations/postgres/0011_journal_gaps.sql"),
+    },
 ];
 /// The step that keeps each key's prefix with it.
 const KEY_PREFIX: i64 = 2;
