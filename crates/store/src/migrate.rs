@@ -5,7 +5,7 @@
 use tollgate_core::secret::Prefix;
 
 use crate::{
-    Result, StoreEngine, StoreError,
+    Result, StoreEngine, StoreError, accounts,
     engine::{Pools, Tx},
     value::values,
 };
@@ -49,6 +49,11 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../migrations/sqlite/0009_origins.sql"),
         postgres: include_str!("../migrations/postgres/0009_origins.sql"),
     },
+    Step {
+        version: 10,
+        sqlite: include_str!("../migrations/sqlite/0010_lists_and_lanes.sql"),
+        postgres: include_str!("../migrations/postgres/0010_lists_and_lanes.sql"),
+    },
 ];
 /// The step that keeps each key's prefix with it.
 const KEY_PREFIX: i64 = 2;
@@ -81,6 +86,7 @@ pub(crate) async fn migrate(
         }
         tx.execute("INSERT INTO schema_steps (version, at) VALUES ($1, $2)", values![step.version, now_ms]).await?;
     }
+    accounts::make_searchable(&mut tx).await?;
     tx.execute(
         "INSERT INTO authority (one, cluster, generation, seq) VALUES (1, $1, 1, 0) ON CONFLICT (one) DO NOTHING",
         values![cluster.to_string()],

@@ -197,7 +197,7 @@ impl Store {
         let mut write = self.write(&Actor { address: session.address, ..Actor::system("invitation") }).await?;
         let Some(mut invitation) = claim(&mut write, public_id, hash).await? else { return Ok(None) };
         let email = invitation.email.clone().unwrap_or(email);
-        let new = NewUser { name, email: Some(email), operator: false, memberships: Vec::new() };
+        let new = NewUser { name, email: Some(email), operator: false, memberships: Vec::new(), idempotency_key: None };
         let user = users::insert(&mut write, new).await?.id;
         let no = user_no(&mut write, user).await?;
         write.execute("UPDATE users SET email_proven = 0 WHERE no = $1", values![no]).await?;

@@ -65,7 +65,7 @@ async fn invite(
 /// A second account, and two users who belong to none.
 async fn scene(fixture: &Fixture) -> (Id<Account>, Id<User>, Id<User>) {
     fixture.store.seed().await.unwrap();
-    let acme = NewAccount { handle: named("acme"), name: named("Acme"), plan: None };
+    let acme = NewAccount { handle: named("acme"), name: named("Acme"), plan: None, owner: None };
     let acme = value(fixture.store.account_create(&system(), acme).await).id;
     (acme, make_user(fixture, "A", &[]).await.id, make_user(fixture, "B", &[]).await.id)
 }
@@ -343,7 +343,13 @@ async fn the_last_operator_stays_one_whatever_its_groups_say(fixture: Fixture) {
 
 async fn a_disabled_user_is_not_signed_in_by_its_provider(fixture: Fixture) {
     scene(&fixture).await;
-    let new = NewUser { name: named("D"), email: Some(named("d@example.com")), operator: false, memberships: vec![] };
+    let new = NewUser {
+        name: named("D"),
+        email: Some(named("d@example.com")),
+        operator: false,
+        memberships: vec![],
+        idempotency_key: None,
+    };
     let user = fixture.store.user_create(&system(), new).await.unwrap().id;
     let disable = UserEdit { disabled: Some(true), ..UserEdit::default() };
     value(fixture.store.user_edit(&system(), user, disable, None).await);

@@ -12,7 +12,7 @@ use tollgate_core::{
 };
 use tollgate_store::{
     StoreError,
-    usage::{LATENCY_LIMITS_MS, Shipped},
+    usage::{LANES_KEPT, LATENCY_LIMITS_MS, Shipped},
 };
 
 use crate::support::*;
@@ -28,6 +28,7 @@ contract! {
     many_processes_may_add_to_the_same_rows,
     latency_falls_into_bins_by_model,
     old_rows_go_in_steps_and_hours_stay,
+    a_journal_that_ended_is_forgotten_after_long_and_what_comes_back_is_not_counted_again,
     an_absurd_question_is_refused,
 }
 
@@ -82,7 +83,8 @@ struct Customer {
 async fn customer(fixture: &Fixture, handle: &str, keys: usize) -> Customer {
     let store = &fixture.store;
     store.seed().await.unwrap();
-    let new = tollgate_store::accounts::NewAccount { handle: named(handle), name: named(handle), plan: None };
+    let new =
+        tollgate_store::accounts::NewAccount { handle: named(handle), name: named(handle), plan: None, owner: None };
     let account = value(store.account_create(&system(), new).await);
     let plan = tollgate_store::accounts::AccountEdit { plan: Some(Some(named("unlimited"))), ..Default::default() };
     value(store.account_edit(&system(), account.id, plan, None).await);
@@ -437,6 +439,36 @@ async fn old_rows_go_in_steps_and_hours_stay(fixture: Fixture) {
     let hour = query("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z", Bucket::Hour, &[]);
     assert_eq!(fixture.store.usage_report(&hour).await.unwrap()[0].sums.requests, 2_500);
     assert_eq!(fixture.store.key_recent_requests(customer.keys[0].no).await.unwrap(), (1, 1));
+}
+
+async fn a_journal_that_ended_is_forgotten_after_long_and_what_comes_back_is_not_counted_again(fixture: Fixture) {
+    let store = &fixture.store;
+    let customer = customer(&fixture, "c", 1).await;
+    let one = |at: &str| settlement(&fixture.world, customer.account.no, customer.keys[0].no, No::new(1), at);
+    let (ended, running) = (Id::new(&fixture.world), Id::new(&fixture.world));
+    let batch = [one("2026-05-04T12:30:00Z"), one("2026-05-04T12:31:00Z")];
+    assert_eq!(store.usage_ship(ended, 0, 2, &batch).await.unwrap(), Shipped::Counted);
+    assert_eq!(store.usage_ship(running, 0, 1, &[one("2026-05-04T12:30:00Z")]).await.unwrap(), Shipped::Counted);
+    store.usage_make_last(Some(ended)).await.unwrap();
+    let week = std::time::Duration::from_secs(7 * 86_400);
+    fixture.hands.forward(LANES_KEPT - week);
+    assert_eq!(store.journals_prune().await.unwrap(), 0);
+    assert_eq!(store.usage_ship(ended, 0, 2, &batch).await.unwrap(), Shipped::Before { watermark: 2 });
+    fixture.hands.forward(week * 2);
+    assert_eq!(store.journals_prune().await.unwrap(), 1);
+    assert_eq!(store.journal_watermark(ended).await.unwrap(), 0);
+    // A lane that was never said to be over is known for ever, however long it is silent.
+    assert_eq!(store.journal_watermark(running).await.unwrap(), 1);
+    let now = fixture.world.now();
+    store.usage_prune(now, now).await.unwrap();
+    // Its directory comes back from a backup; the request rows that would tell are gone as well.
+    let again = store.usage_ship(ended, 0, 2, &batch).await;
+    assert!(matches!(again, Err(StoreError::State(text)) if text.contains("backup")), "{again:?}");
+    // What is new counts, in new lanes and in silent ones.
+    let recent = || Settlement { started_at: now, ..one("2026-05-04T12:30:00Z") };
+    assert_eq!(store.usage_ship(Id::new(&fixture.world), 0, 1, &[recent()]).await.unwrap(), Shipped::Counted);
+    assert_eq!(store.usage_ship(running, 1, 2, &[recent()]).await.unwrap(), Shipped::Counted);
+    assert_eq!(total(&fixture).await.requests, 5);
 }
 
 async fn an_absurd_question_is_refused(fixture: Fixture) {
