@@ -7,9 +7,13 @@ mod buckets;
 mod cover;
 mod grain;
 mod lanes;
+mod lines;
+mod names;
 mod prune;
 mod report;
 mod ship;
+mod source;
+mod top;
 
 use std::collections::BTreeMap;
 
@@ -56,8 +60,8 @@ pub struct UsageTop {
     pub rows: Vec<UsageRow>,
     /// The sums of all others.
     pub rest: UsageSums,
-    /// How many others there are.
-    pub rest_rows: usize,
+    /// How many others there are; none where they were not counted, since they did not have to be looked at.
+    pub rest_rows: Option<usize>,
 }
 
 /// The upper limits of a latency histogram's bins, in milliseconds; one bin without limit follows.
