@@ -111,13 +111,7 @@ impl Store {
         let before = page.after_number(INVITATIONS)?.unwrap_or(i64::MAX);
         let sql = format!("SELECT i.no, {COLUMNS} {FROM} WHERE a.id = $1 AND i.no < $2 ORDER BY i.no DESC LIMIT $3");
         let rows = self.pools().rows(AssertSqlSafe(sql), values![account, before, page.rows()]).await?;
-        let numbered = |row: &Row| {
-            let mut columns = row.columns();
-            Ok((columns.next::<i64>()?, read_invitation(&mut columns)?))
-        };
-        let invitations = rows.iter().map(numbered).collect::<Result<Vec<_>>>()?;
-        let page = page.page(INVITATIONS, invitations, |(no, _)| no.to_string());
-        Ok(Page { data: page.data.into_iter().map(|(_, one)| one).collect(), next_cursor: page.next_cursor })
+        page.numbered(INVITATIONS, &rows, read_invitation)
     }
     /// Takes an invitation back.
     ///

@@ -168,13 +168,7 @@ impl Store {
         );
         let values = values![after, like_pattern(&search.to_lowercase()), page.rows()];
         let rows = self.pools().rows(AssertSqlSafe(sql), values).await?;
-        let numbered = |row: &Row| {
-            let mut columns = row.columns();
-            Ok((columns.next::<i64>()?, read_user(&mut columns)?))
-        };
-        let users = rows.iter().map(numbered).collect::<Result<Vec<_>>>()?;
-        let page = page.page(USERS, users, |(no, _)| no.to_string());
-        Ok(Page { data: page.data.into_iter().map(|(_, user)| user).collect(), next_cursor: page.next_cursor })
+        page.numbered(USERS, &rows, read_user)
     }
     /// The user of a mail address.
     ///

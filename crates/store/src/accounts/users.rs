@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     Committed, Page, PageRequest, Result, Store, StoreError,
-    engine::Row,
     value::{storable, values},
     write::{Difference, Subject, Write},
 };
@@ -60,13 +59,7 @@ impl Store {
         );
         let account = account.map(|account| account.to_string()).unwrap_or_default();
         let rows = self.pools().rows(AssertSqlSafe(sql), values![after, account, page.rows()]).await?;
-        let numbered = |row: &Row| {
-            let mut columns = row.columns();
-            Ok((columns.next::<i64>()?, read_user(&mut columns)?))
-        };
-        let users = rows.iter().map(numbered).collect::<Result<Vec<_>>>()?;
-        let page = page.page(USERS, users, |(no, _)| no.to_string());
-        Ok(Page { data: page.data.into_iter().map(|(_, user)| user).collect(), next_cursor: page.next_cursor })
+        page.numbered(USERS, &rows, read_user)
     }
     /// Edits a user. Disabling one, or taking its membership away, ends what it may do at once: the keys that it made
     /// there are dead as long as that lasts.

@@ -82,11 +82,12 @@ async fn an_account_keeps_its_last_owner(fixture: Fixture) {
     let join = |role| UserEdit { memberships: vec![(named("acme"), Some(role))], ..UserEdit::default() };
     value(store.user_edit(&system(), a, join(Role::Owner), None).await);
     value(store.user_edit(&system(), b, join(Role::Member), None).await);
-    let demote = async |user| store.member_edit(&system(), acme, user, Role::Viewer).await.map(|done| done.value.role);
+    let demote =
+        async |user| store.member_edit(&system(), acme, user, Role::Viewer, None).await.map(|done| done.value.role);
     let remove = async |user| store.member_remove(&system(), acme, user).await.map(|done| done.value.user);
     assert!(matches!(demote(a).await, Err(StoreError::State(_))));
     assert!(matches!(remove(a).await, Err(StoreError::State(_))));
-    value(store.member_edit(&system(), acme, b, Role::Owner).await);
+    value(store.member_edit(&system(), acme, b, Role::Owner, None).await);
     let disable = |disabled| UserEdit { disabled: Some(disabled), ..UserEdit::default() };
     value(store.user_edit(&system(), b, disable(true), None).await);
     assert!(matches!(remove(a).await, Err(StoreError::State(_))), "a disabled owner owns nothing");
