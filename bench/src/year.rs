@@ -23,7 +23,7 @@ impl Shape {
         match self {
             Self::Even => "3000",
             Self::Uneven => {
-                "1000 + 3000000 / ((1 + keys.i * 7919 % 10007) * (1 + (keys.i + models.no) % 20) * (1 + (keys.i + models.no) % 20))"
+                "3000000 / ((1 + keys.i * 7919 % 10007) * (1 + (keys.i + models.no) % 20) * (1 + (keys.i + models.no) % 20))"
             }
         }
     }
