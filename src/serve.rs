@@ -227,6 +227,11 @@ async fn chores(watch: Watch, store: tollgate_store::Store, settings: Settings) 
                     Ok(rows) => tracing::info!(rows, "old entries of the change log were deleted"),
                     Err(error) => tracing::warn!(%error, "old entries of the change log could not be deleted"),
                 }
+                match store.journals_prune().await {
+                    Ok(0) => {}
+                    Ok(rows) => tracing::info!(rows, "journals that ended long ago were forgotten"),
+                    Err(error) => tracing::warn!(%error, "journals that ended long ago could not be forgotten"),
+                }
                 if let Some(keep) = settings.keep_audit {
                     match store.audit_prune(now.minus(keep)).await {
                         Ok(0) => {}

@@ -29,8 +29,8 @@ impl UsageSink for StoreSink {
     fn batch_most(&self) -> usize {
         self.0.usage_batch_most()
     }
-    async fn make_last(&self) -> Result<(), SinkError> {
-        Ok(self.0.usage_make_last().await?)
+    async fn make_last(&self, ended: Option<Id<Journal>>) -> Result<(), SinkError> {
+        Ok(self.0.usage_make_last(ended).await?)
     }
     async fn watermark(&self, lane: Id<Journal>) -> Result<u64, SinkError> {
         Ok(self.0.journal_watermark(lane).await?)

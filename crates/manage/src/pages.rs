@@ -12,6 +12,7 @@
 //! - Words stand in [`texts`] alone, in both languages; times are a [`When`]; counts go through `look.lang.count(…)`.
 //! - No inline script or style: the policy below forbids both. Our own files are in `assets/`.
 
+mod address;
 mod ask;
 mod assets;
 mod chrome;
@@ -27,6 +28,7 @@ mod look;
 mod me;
 mod members;
 mod models;
+mod once;
 mod operator;
 mod sheet;
 mod sign_in;

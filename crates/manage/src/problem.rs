@@ -9,6 +9,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tollgate_core::id::IdKind;
 use utoipa::ToSchema;
 
 use crate::services::{Noun, ServiceError};
@@ -139,9 +140,9 @@ impl From<&ServiceError> for Problem {
             ServiceError::NotFound(Noun::Thing) => Self::new("not_found", "there is nothing of that id or name"),
             ServiceError::NotFound(noun) => Self::new("not_found", format!("there is no such {}", noun.as_str())),
             ServiceError::AlreadyCreated(id) => {
-                let detail = format!(
-                    "this Idempotency-Key made {id} before; its secret is not kept, so rotate it if the answer was lost"
-                );
+                let lost = "; its secret is not kept, so rotate it if the answer was lost";
+                let lost = if id.starts_with(<tollgate_core::Key as IdKind>::PREFIX) { lost } else { "" };
+                let detail = format!("this Idempotency-Key made {id} before{lost}");
                 Self { id: Some(id.clone()), ..Self::new("already_created", detail) }
             }
             ServiceError::Exists(what) => Self::new("already_exists", format!("{what} exists already")),

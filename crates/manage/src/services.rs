@@ -52,6 +52,18 @@ pub(crate) use usage::{tokens, zone_by_name};
 
 use crate::ManageOptions;
 
+/// The longest `Idempotency-Key`, in bytes.
+const LONGEST_IDEMPOTENCY_KEY: usize = 255;
+
+fn check_idempotency_key(text: Option<&str>) -> Result<(), ServiceError> {
+    match text {
+        Some(text) if !(1..=LONGEST_IDEMPOTENCY_KEY).contains(&text.len()) => {
+            Err(ServiceError::invalid("Idempotency-Key", "an Idempotency-Key has 1 to 255 characters"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The services of a deployment. Cheap to clone.
 #[derive(Clone)]
 pub struct Services(Arc<Inner>);

@@ -8,6 +8,7 @@ mod overview;
 mod passwords;
 mod plans;
 mod row;
+mod search;
 mod sessions;
 mod sign_in;
 mod users;
@@ -25,6 +26,7 @@ use tollgate_core::{
 
 use self::row::{ACCOUNT, account_of};
 pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of, read_account_auth};
+pub(crate) use self::search::make_searchable;
 pub use self::{
     identities::{IdentityOutcome, IdentitySignIn},
     invitations::{InvitationAccepted, NewInvitation},
@@ -55,6 +57,17 @@ pub struct NewAccount {
     pub name: Label,
     /// The plan that it begins on (by handle), and when that lapses.
     pub plan: Option<(Handle, Option<Timestamp>)>,
+    /// Its first owner.
+    pub owner: Option<NewOwner>,
+}
+
+/// Who is to own a new account.
+#[derive(Debug, Clone)]
+pub enum NewOwner {
+    /// This user.
+    Known(Id<User>),
+    /// The user of this mail address; where there is none, one of this name is made.
+    OfAddress(Email, Label),
 }
 
 /// What changes in an account; `None` leaves it as it is.
@@ -101,6 +114,8 @@ pub struct NewUser {
     pub operator: bool,
     /// Its accounts, by handle.
     pub memberships: Vec<(Handle, Role)>,
+    /// A value that no other creation has: a repeat makes no second user.
+    pub idempotency_key: Option<String>,
 }
 
 /// What changes in a user.
@@ -170,26 +185,35 @@ impl Store {
             return Ok(Seeded { account, operator, made_now: false });
         }
         let plan = plans::insert(&mut write, fixed("unlimited")?, fixed("Unlimited")?, true).await?;
-        let default =
-            NewAccount { handle: fixed("default")?, name: fixed("Default")?, plan: Some((plan.handle, None)) };
+        let default = NewAccount {
+            handle: fixed("default")?,
+            name: fixed("Default")?,
+            plan: Some((plan.handle, None)),
+            owner: None,
+        };
         let account = insert(&mut write, default).await?;
         let operator = NewUser {
             name: fixed("Operator")?,
             email: None,
             operator: true,
             memberships: vec![(account.handle.clone(), Role::Owner)],
+            idempotency_key: None,
         };
         let operator = users::insert(&mut write, operator).await?;
         let seeded = Seeded { account: account.id, operator: operator.id, made_now: true };
         Ok(write.commit(seeded).await?.value)
     }
-    /// Makes an account, on its plan from the beginning.
+    /// Makes an account, on its plan and with its owner from the beginning: all of that, or nothing.
     ///
     /// # Errors
-    /// [`crate::StoreError::Exists`], an unknown plan, or when the store fails.
+    /// [`crate::StoreError::Exists`], an unknown plan or owner, or when the store fails.
     pub async fn account_create(&self, actor: &Actor, new: NewAccount) -> Result<Committed<Account>> {
         let mut write = self.write(actor).await?;
+        let owner = new.owner.clone();
         let account = insert(&mut write, new).await?;
+        if let Some(owner) = owner {
+            own(&mut write, &account.handle, owner).await?;
+        }
         write.commit(account).await
     }
     /// An account by id or by handle.
@@ -258,9 +282,10 @@ impl Store {
         };
         write
             .execute(
-                "UPDATE accounts SET name = $2, suspended_at = $3, plan_no = $4, plan_until = $5, version = version + 1
+                "UPDATE accounts SET name = $2, suspended_at = $3, plan_no = $4, plan_until = $5, search_text = $6,
+                    version = version + 1
                  WHERE no = $1",
-                values![account.no, &name, suspended_at, plan_no, until],
+                values![account.no, &name, suspended_at, plan_no, until, search::of_account(&account.handle, &name)],
             )
             .await?;
         if standing {
@@ -290,9 +315,9 @@ async fn insert(write: &mut Write<'_>, new: NewAccount) -> Result<Account> {
     let (id, now) = (write.new_id(), write.now());
     write
         .execute(
-            "INSERT INTO accounts (id, handle, name, plan_no, plan_until, created_at, version)
-             VALUES ($1, $2, $3, $4, $5, $6, 1)",
-            values![id, &new.handle, &new.name, plan_no, until, now],
+            "INSERT INTO accounts (id, handle, name, plan_no, plan_until, created_at, search_text, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 1)",
+            values![id, &new.handle, &new.name, plan_no, until, now, search::of_account(&new.handle, &new.name)],
         )
         .await?;
     let account = read(write, id).await?;
@@ -300,6 +325,29 @@ async fn insert(write: &mut Write<'_>, new: NewAccount) -> Result<Account> {
     let detail = json!({ "handle": new.handle, "name": new.name, "plan": plan, "plan_until": until });
     write.audit("account.create", Subject::new(id).of(account.no), detail).await?;
     Ok(account)
+}
+
+/// Makes somebody the owner of a new account.
+async fn own(write: &mut Write<'_>, account: &Handle, owner: NewOwner) -> Result<()> {
+    let user = match owner {
+        NewOwner::Known(user) => user,
+        NewOwner::OfAddress(email, name) => match users::of_address(write, &email).await? {
+            Some(user) => user,
+            None => {
+                let memberships = vec![(account.clone(), Role::Owner)];
+                let new = NewUser { name, email: Some(email), operator: false, memberships, idempotency_key: None };
+                return users::insert(write, new).await.map(drop);
+            }
+        },
+    };
+    match users::read(write, user).await {
+        Err(StoreError::NotFound) => return Err(StoreError::Unknown { kind: "owner", name: user.to_string() }),
+        Err(error) => return Err(error),
+        Ok((_, user)) if user.disabled_at.is_some() => return Err(StoreError::State("the owner is disabled")),
+        Ok(_) => {}
+    }
+    let memberships = vec![(account.clone(), Some(Role::Owner))];
+    users::edit(write, user, UserEdit { memberships, ..UserEdit::default() }, None).await.map(drop)
 }
 
 async fn read(write: &mut Write<'_>, id: Id<Account>) -> Result<Account> {

@@ -6,9 +6,14 @@
 mod buckets;
 mod cover;
 mod grain;
+mod lanes;
+mod lines;
+mod names;
 mod prune;
 mod report;
 mod ship;
+mod source;
+mod top;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +25,7 @@ use tollgate_core::{
 };
 
 use self::grain::Grain;
+pub use self::lanes::{LANES_KEPT, LANES_REMEMBERED};
 use crate::{Result, Store, StoreError, value::values};
 
 const TOO_MANY_ROWS: StoreError = StoreError::State("the report would have too many rows: ask for less at a time");
@@ -75,8 +81,8 @@ pub struct UsageTop {
     pub rows: Vec<UsageRow>,
     /// The sums of all others.
     pub rest: UsageSums,
-    /// How many others there are.
-    pub rest_rows: usize,
+    /// How many others there are; none where they were not counted, since they did not have to be looked at.
+    pub rest_rows: Option<usize>,
 }
 
 /// The upper limits of a latency histogram's bins, in milliseconds; one bin without limit follows.
@@ -84,19 +90,12 @@ pub const LATENCY_LIMITS_MS: [u64; 15] =
     [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
 
 impl Store {
-    /// The watermark of a journal: the sequence number up to which it has been counted; 0 for a new one.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn journal_watermark(&self, journal: Id<Journal>) -> Result<u64> {
-        let row = self.pools().row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
-        row.map_or(Ok(0), |row| row.columns().next())
-    }
     /// Counts a batch, once for ever, however often it is tried: adds it to request rows and rollups and moves the
     /// journal's watermark from `from` to `to`, in one transaction that checks `from`.
     ///
     /// # Errors
-    /// When the store fails; then it may or may not have counted, and is to be sent again as it is.
+    /// [`StoreError::State`] for usage from so long ago that the store may have forgotten it ([`LANES_REMEMBERED`]); when
+    /// the store fails: then it may or may not have counted, and is to be sent again as it is.
     pub async fn usage_ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
         self.usage_ship_damaged(journal, from, to, batch, &[]).await
     }

@@ -148,9 +148,13 @@ impl Column for Prefix {
     /// An empty one is of a key that a program from before this column made while another had upgraded the store: its
     /// prefix is not known, and is only shown.
     fn read(columns: &mut Columns<'_>) -> Result<Self> {
-        let text = columns.next::<String>()?;
-        if text.is_empty() { Ok(Self::default()) } else { parsed(&text) }
+        prefix_of(&columns.next::<String>()?)
     }
+}
+
+/// A key's prefix as it is stored.
+pub(crate) fn prefix_of(text: &str) -> Result<Prefix> {
+    if text.is_empty() { Ok(Prefix::default()) } else { parsed(text) }
 }
 
 /// What a stored text says.

@@ -37,6 +37,9 @@ macro_rules! contract_of_one_node {
 #[path = "contract/accounts.rs"]
 mod accounts;
 #[cfg(test)]
+#[path = "contract/captions.rs"]
+mod captions;
+#[cfg(test)]
 #[path = "contract/catalog.rs"]
 mod catalog;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tollgate_core::{
     key::{Exposure, KeyBlock, KeyState},
     secret::KeyHint,
 };
-use tollgate_store::keys::{KeyFilter, KeyTransition};
+use tollgate_store::keys::{KeyFilter, KeyOrder, KeySort, KeyTransition};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, Changed, List, changed, created, list as list_response, one, with_etag};
@@ -136,6 +136,17 @@ struct KeyDetail {
     #[serde(flatten)]
     view: KeyView,
     recent: KeyRecent,
+    /// The last client addresses that it was used from, the latest first, as far as usage is counted.
+    addresses: Vec<KeyAddress>,
+}
+
+/// Where a key was used from.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyAddress {
+    #[schema(example = "203.0.113.7")]
+    address: String,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-20T09:30:00Z")]
+    last_used_at: Timestamp,
 }
 
 /// Requests of late.
@@ -199,12 +210,20 @@ pub(super) struct ListQuery {
     #[param(example = "default")]
     account: Option<String>,
     /// Only keys of this status.
-    #[serde(default, deserialize_with = "status")]
+    #[serde(default, deserialize_with = "some")]
     #[param(value_type = Option<String>, example = "active")]
     status: Option<KeyStatus>,
     /// Only keys whose name, note or hint contains this.
     #[param(example = "batch")]
     search: Option<String>,
+    /// What they are sorted by: `created`, `name`, `last_used` or `expires_at`; else `created`.
+    #[serde(default, deserialize_with = "some")]
+    #[param(value_type = Option<String>, example = "created")]
+    sort: Option<Sort>,
+    /// `asc` or `desc`; else names and ends rise, and what was made or used last comes first.
+    #[serde(default, deserialize_with = "some")]
+    #[param(value_type = Option<String>, example = "desc")]
+    order: Option<Order>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
     /// Rows of a page, 1 to 1,000; else 50.
@@ -212,8 +231,38 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<u32>, example = 50)]
     limit: Option<u32>,
 }
-fn status<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<KeyStatus>, D::Error> {
-    KeyStatus::deserialize(from).map(Some)
+fn some<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// What keys are sorted by.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Sort {
+    Created,
+    Name,
+    LastUsed,
+    ExpiresAt,
+}
+
+/// Which end comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Order {
+    Asc,
+    Desc,
+}
+
+impl ListQuery {
+    fn order(&self) -> KeyOrder {
+        let (by, usual) = match self.sort.unwrap_or(Sort::Created) {
+            Sort::Created => (KeySort::Created, Order::Desc),
+            Sort::Name => (KeySort::Name, Order::Asc),
+            Sort::LastUsed => (KeySort::LastUsed, Order::Desc),
+            Sort::ExpiresAt => (KeySort::Expiry, Order::Asc),
+        };
+        KeyOrder { by, ascending: self.order.unwrap_or(usual) == Order::Asc, backwards: false }
+    }
 }
 
 /// The account that a call is about.
@@ -227,7 +276,7 @@ pub(super) struct AccountQuery {
     pub(super) account: Option<String>,
 }
 
-/// List keys, newest first.
+/// List keys, newest first where no order is named. A cursor is one of the order that it came with.
 #[utoipa::path(get, path = "/api/v1/keys", operation_id = "key_list", tag = "keys", params(ListQuery),
     responses((status = 200, body = List<KeyView>)), extensions(("x-access" = json!("read"))))]
 pub(super) async fn list(
@@ -235,8 +284,9 @@ pub(super) async fn list(
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Answer {
+    let order = query.order();
     let page = page(query.cursor, query.limit)?;
-    let filter = KeyFilter { status: query.status, search: query.search, ..KeyFilter::default() };
+    let filter = KeyFilter { status: query.status, search: query.search, order, ..KeyFilter::default() };
     let keys = services.key_list(&principal, query.account.as_deref(), &filter, &page).await?;
     Ok(list_response(keys, view(&services)))
 }
@@ -268,7 +318,7 @@ pub(super) async fn create(
     }
 }
 
-/// Show a key, and how much it was used of late.
+/// Show a key, how much it was used of late, and from where.
 #[utoipa::path(get, path = "/api/v1/keys/{id}", operation_id = "key_show", tag = "keys",
     params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
     responses((status = 200, body = KeyDetail)), extensions(("x-access" = json!("read"))))]
@@ -280,8 +330,11 @@ pub(super) async fn show(
 ) -> Answer {
     let key = services.key_get(&principal, query.account.as_deref(), id).await?;
     let (last_hour, last_day) = services.key_recent(&key).await?;
+    let addresses = services.key_addresses(&key).await?.into_iter();
+    let addresses = addresses.map(|(address, last_used_at)| KeyAddress { address, last_used_at }).collect();
     let version = key.version;
-    Ok(one(KeyDetail { view: view(&services)(key), recent: KeyRecent { last_hour, last_day } }, version))
+    let recent = KeyRecent { last_hour, last_day };
+    Ok(one(KeyDetail { view: view(&services)(key), recent, addresses }, version))
 }
 
 /// Edit a key's name, models, origins, end or note.

@@ -52,6 +52,10 @@ impl Form {
     pub(crate) fn some(&self, name: &str) -> Option<&str> {
         Some(self.text(name)).filter(|text| !text.is_empty())
     }
+    /// The version of what the form was made from. One without it was not made by us: it is as old as can be.
+    pub(crate) fn version(&self) -> i64 {
+        self.text("version").parse().unwrap_or(0)
+    }
     /// Every field of this name.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())

@@ -8,14 +8,14 @@ use tollgate_core::{
 };
 use tollgate_store::{
     Page, PageRequest, StoreError,
-    accounts::{AccountEdit, NewAccount, NewPlan, NewUser, PlanEdit, UserEdit},
+    accounts::{AccountEdit, NewAccount, NewOwner, NewPlan, NewUser, PlanEdit, UserEdit},
     audit::AuditFilter,
     changes::NodeView,
     usage::LostRecords,
 };
 use utoipa::ToSchema;
 
-use super::{Confirmed, Noun, ServiceError, Services};
+use super::{Confirmed, Noun, ServiceError, Services, check_idempotency_key};
 use crate::{
     extract::present,
     principal::{Access, Principal, account_by_name},
@@ -49,12 +49,6 @@ pub struct AccountInput {
     #[serde(default)]
     #[schema(example = "owner@example.com")]
     pub owner: Option<String>,
-}
-
-/// Who is to own a new account.
-enum Owner {
-    Known(Id<User>),
-    New(Email, Label),
 }
 
 /// What changes in an account; what is not named stays.
@@ -198,48 +192,14 @@ impl Services {
         if input.plan.is_none() && input.plan_until.is_some() {
             return Err(ServiceError::invalid("plan_until", "plan_until needs a plan"));
         }
-        let owner = match &input.owner {
-            Some(owner) => Some(self.owner(owner).await?),
-            None => None,
-        };
-        let (actor, membership) = (principal.actor(), input.handle.clone());
+        let owner = input.owner.as_deref().map(owner_of).transpose()?;
         let plan = input.plan.map(|plan| (plan, input.plan_until));
-        let new = NewAccount { handle: input.handle, name, plan };
-        let committed = self.store().account_create(&actor, new).await?;
-        match owner {
-            None => {}
-            Some(Owner::Known(user)) => {
-                let edit = UserEdit { memberships: vec![(membership, Some(Role::Owner))], ..UserEdit::default() };
-                // It only gives: nothing waits for it.
-                drop(self.store().user_edit(&actor, user, edit, None).await?);
-            }
-            Some(Owner::New(email, name)) => {
-                let memberships = vec![(membership, Role::Owner)];
-                let new = NewUser { name, email: Some(email), operator: false, memberships };
-                self.store().user_create(&actor, new).await?;
-            }
-        }
+        let new = NewAccount { handle: input.handle, name, plan, owner };
+        let committed = self.store().account_create(&principal.actor(), new).await.map_err(|error| match error {
+            StoreError::State(why) => ServiceError::invalid("owner", why),
+            error => error.into(),
+        })?;
         Ok(Confirmed::extending(self.store(), committed).await)
-    }
-    /// Whom a text means: asked before the account is made, so that a wrong one leaves none behind.
-    async fn owner(&self, text: &str) -> Result<Owner, ServiceError> {
-        let invalid = |why: &str| ServiceError::invalid("owner", why);
-        if let Ok(id) = text.parse::<Id<User>>() {
-            return match self.store().user_get(id).await {
-                Ok(user) if user.disabled_at.is_some() => Err(invalid("this user is disabled")),
-                Ok(_) => Ok(Owner::Known(id)),
-                Err(StoreError::NotFound) => Err(invalid("there is no such user")),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let email: Email = text.parse().map_err(|_| invalid("an owner is a user's id or a mail address"))?;
-        Ok(match self.store().user_by_email(&email).await? {
-            Some(id) => Owner::Known(id),
-            None => {
-                let name = email.as_str().split('@').next().unwrap_or_default().parse();
-                Owner::New(email, name.map_err(|error| ServiceError::invalid("owner", error))?)
-            }
-        })
     }
     /// All accounts.
     ///
@@ -354,16 +314,24 @@ impl Services {
     /// Makes a user.
     ///
     /// # Errors
-    /// A caller who may not, a mail address that is taken, an unknown account, or when the store fails.
-    pub async fn user_create(&self, principal: &Principal, input: UserInput) -> Result<User, ServiceError> {
+    /// A caller who may not, a mail address that is taken, an unknown account, a repeated `idempotency_key`, or when the
+    /// store fails.
+    pub async fn user_create(
+        &self,
+        principal: &Principal,
+        input: UserInput,
+        idempotency_key: Option<String>,
+    ) -> Result<User, ServiceError> {
         principal.require_operator()?;
+        check_idempotency_key(idempotency_key.as_deref())?;
         check_memberships(input.memberships.len())?;
         let mut memberships = Vec::with_capacity(input.memberships.len());
         for membership in input.memberships {
             memberships.push((self.membership_handle(&membership.account).await?, membership.role));
         }
         check_once(memberships.iter().map(|(handle, _)| handle))?;
-        let new = NewUser { name: input.name, email: input.email, operator: input.operator, memberships };
+        let new =
+            NewUser { name: input.name, email: input.email, operator: input.operator, memberships, idempotency_key };
         Ok(self.store().user_create(&principal.actor(), new).await?)
     }
     /// Users: an operator's all, or those of the account that it names; an owner's own account's members.
@@ -484,6 +452,16 @@ impl Services {
     }
 }
 
+/// Whom a text means as the owner of a new account.
+fn owner_of(text: &str) -> Result<NewOwner, ServiceError> {
+    if let Ok(user) = text.parse::<Id<User>>() {
+        return Ok(NewOwner::Known(user));
+    }
+    let invalid = |_| ServiceError::invalid("owner", "an owner is a user's id or a mail address");
+    let email: Email = text.parse().map_err(invalid)?;
+    let name = email.as_str().split('@').next().unwrap_or_default().parse();
+    Ok(NewOwner::OfAddress(email, name.map_err(|error| ServiceError::invalid("owner", error))?))
+}
 /// An owner learns nothing of what else its members belong to.
 fn hide_other_accounts(user: &mut User, within: Option<Id<Account>>) {
     user.memberships.retain(|membership| Some(membership.account) == within);

@@ -101,6 +101,7 @@ async fn user(services: &Services, email: &str, password: Option<&str>) -> tollg
         email: Some(email.parse().unwrap()),
         operator: false,
         memberships: vec![],
+        idempotency_key: None,
     };
     let user = services.store().user_create(&actor, new).await.unwrap().id;
     if let Some(password) = password {

@@ -42,23 +42,6 @@ impl Store {
     pub fn usage_batch_most(&self) -> usize {
         if self.pools().is_hasty() { HASTY_BATCH } else { USUAL_BATCH }
     }
-    /// When this has returned, what was counted stays counted, whatever becomes of the machine. Until then a power cut may
-    /// take batches and their watermarks back together: what they were made from must be kept.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn usage_make_last(&self) -> Result<()> {
-        if self.engine() == StoreEngine::Postgres {
-            return Ok(());
-        }
-        // A commit waits for the disk, and brings what was committed before to it, only if it wrote something: a row
-        // that is set to what it was is nothing.
-        let mut tx = self.pools().begin().await?;
-        let sql = "INSERT INTO journals (id, watermark) VALUES ($1, 1)
-                   ON CONFLICT (id) DO UPDATE SET watermark = journals.watermark + 1";
-        tx.execute(sql, values![Id::<Journal>::from_uuid(uuid::Uuid::nil())]).await?;
-        tx.commit().await
-    }
 
     pub(super) async fn ship(
         &self,
@@ -97,15 +80,7 @@ impl Store {
         let attempts = if all_new { bulk::statements(self.engine(), &ATTEMPTS, attempts) } else { Vec::new() };
         let added = if all_new { sums(self.engine(), batch.iter()) } else { Vec::new() };
         let mut tx = self.pools().begin_repeatable().await?;
-        let moved = if from == 0 {
-            let sql = "INSERT INTO journals (id, watermark) VALUES ($1, $2)
-                       ON CONFLICT (id) DO UPDATE SET watermark = excluded.watermark WHERE journals.watermark = 0";
-            tx.execute(sql, values![journal, to]).await?
-        } else {
-            let sql = "UPDATE journals SET watermark = $3 WHERE id = $1 AND watermark = $2";
-            tx.execute(sql, values![journal, from, to]).await?
-        };
-        if moved == 0 {
+        if !self.lane_move(&mut tx, journal, (from, to), batch).await? {
             let row = tx.row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
             let watermark = row.map_or(Ok(0), |row| row.columns().next())?;
             return Ok(Tried::Done(Shipped::Before { watermark }));

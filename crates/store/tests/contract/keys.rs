@@ -89,7 +89,7 @@ async fn a_key_needs_a_running_paid_plan(fixture: Fixture) {
     let store = &fixture.store;
     account_of(store).await;
     let actor = system();
-    let new = NewAccount { handle: named("acme"), name: named("Acme"), plan: None };
+    let new = NewAccount { handle: named("acme"), name: named("Acme"), plan: None, owner: None };
     let account = value(store.account_create(&actor, new).await);
     let create = || store.key_create(&actor, new_key(&fixture.world, account.id, "k"));
     assert!(matches!(create().await, Err(StoreError::PlanRequired)));
@@ -112,9 +112,12 @@ async fn a_key_needs_a_running_paid_plan(fixture: Fixture) {
 async fn a_key_of_another_account_is_not_found(fixture: Fixture) {
     let store = &fixture.store;
     let account = account_of(store).await;
-    let other =
-        value(store.account_create(&system(), NewAccount { handle: named("o"), name: named("O"), plan: None }).await)
-            .id;
+    let other = value(
+        store
+            .account_create(&system(), NewAccount { handle: named("o"), name: named("O"), plan: None, owner: None })
+            .await,
+    )
+    .id;
     let key = make_key(&fixture, account, "mine").await;
     let not_found = |error: StoreError| assert!(matches!(error, StoreError::NotFound), "{error:?}");
     not_found(store.key_get(Some(other), key.id).await.unwrap_err());

@@ -252,6 +252,7 @@ pub async fn make_user(fixture: &Fixture, name: &str, memberships: &[(&str, toll
         email: None,
         operator: false,
         memberships: memberships.iter().map(|(account, role)| (named(account), *role)).collect(),
+        idempotency_key: None,
     };
     fixture.store.user_create(&system(), new).await.unwrap()
 }

@@ -21,6 +21,7 @@ texts! {
         remove_title: "Remove {}?", "Xóa {} khỏi tài khoản?";
         remove_what: "They see nothing of this account any more. Their access tokens here are revoked, and the API keys that they made here stop working at once.", "Người này sẽ không còn thấy gì của tài khoản. Mã truy cập của họ tại đây bị thu hồi và các API Key họ tạo ở đây ngừng hoạt động ngay.";
         remove_group: "Their role comes from a group of the identity provider: as long as they are in it, their next sign-in brings them back.", "Vai trò của họ đến từ một nhóm của nhà cung cấp danh tính: chừng nào còn trong nhóm, lần đăng nhập sau sẽ đưa họ trở lại.";
+        role_changed: "Somebody gave another role meanwhile; nothing of yours was saved. Look at the list, then choose again.", "Người khác vừa đổi vai trò; thay đổi của bạn chưa được lưu. Hãy xem danh sách rồi chọn lại.";
         last_owner: "This is the account's last owner. Make somebody else an owner first.", "Đây là chủ sở hữu cuối cùng của tài khoản. Hãy chỉ định chủ sở hữu khác trước.";
         invitations: "Invitations", "Lời mời";
         no_invitations: "No invitation waits.", "Không có lời mời nào đang chờ.";

@@ -16,6 +16,7 @@ texts! {
         pages: "Pages of this list", "Các trang của danh sách";
         first_page: "First page", "Trang đầu";
         next_page: "Next page", "Trang sau";
+        asked_before: "Somebody changed this after you were asked; nothing was done. Look at it again, then confirm.", "Người khác vừa thay đổi mục này sau khi bạn mở câu hỏi; chưa có gì được thực hiện. Hãy xem lại rồi xác nhận.";
         conflict_now: "Somebody changed it meanwhile; nothing of yours was saved. It is now: {}. Check, then save again.", "Người khác vừa thay đổi mục này; thay đổi của bạn chưa được lưu. Hiện tại là: {}. Hãy kiểm tra rồi lưu lại.";
         and_more: "and {} more", "và {} mục nữa";
         in_force_one: "Done. In force on the one node that serves; {} running streams were ended.", "Xong. Đã có hiệu lực trên nút duy nhất đang phục vụ; đã ngắt {} luồng đang chạy.";
@@ -183,6 +184,7 @@ texts! {
         bad_email: "This is not a mail address.", "Đây không phải địa chỉ email.";
         email_taken: "Another user has this mail address.", "Email này đã có người dùng khác sử dụng.";
         unknown_account: "There is no account of this handle.", "Không có tài khoản với mã này.";
+        made_before: "A user was made with this form already: look at the list. Press the button again only if you want another one.", "Biểu mẫu này đã tạo một người dùng: hãy xem danh sách. Chỉ bấm lại nút nếu bạn muốn tạo thêm người khác.";
         last_operator: "This is the last operator: make another one first.", "Đây là người vận hành cuối cùng: hãy chỉ định người khác trước.";
         disable_of: "Disable {}?", "Vô hiệu hóa {}?";
         enable_of: "Enable {}?", "Kích hoạt {}?";
@@ -310,6 +312,10 @@ texts! {
         bad_tokens: "A whole number above 0.", "Một số nguyên lớn hơn 0.";
         bad_price: "A decimal figure such as 0.50, without a sign.", "Một số thập phân như 0.50, không có dấu.";
         bad_currency: "Three letters, such as USD.", "Ba chữ cái, ví dụ USD.";
+        served_twice: "The same upstream with the same model is in row {} already.", "Máy chủ này với cùng mô hình đã có ở dòng {}.";
+        served_nowhere: "Choose an upstream, or remove the row.", "Hãy chọn một máy chủ hoặc xóa dòng này.";
+        bad_weight: "A weight is a whole number from 0 to 1000000.", "Trọng số là số nguyên từ 0 đến 1000000.";
+        bad_there: "This is no model's name: leave it empty for the same name.", "Đây không phải tên mô hình: để trống nếu dùng cùng tên.";
         bad_served: "Each row names an upstream, perhaps a model there, and a weight of 0 to 1000000; no row is there twice.", "Mỗi dòng gồm một máy chủ, có thể có tên mô hình ở đó, và trọng số từ 0 đến 1000000; không có dòng trùng lặp.";
     }
 }
