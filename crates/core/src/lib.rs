@@ -17,6 +17,7 @@
 //! | [`money`] | prices and costs, integers only |
 //! | [`usage`] | counted units, settlements of attempts, usage reports |
 //! | [`change`] | the change log's entries |
+//! | [`lease`] | what may be concluded from a node's silence |
 //! | [`notice`] | what people are told without having asked |
 
 pub mod account;
@@ -24,6 +25,7 @@ pub mod catalog;
 pub mod change;
 pub mod id;
 pub mod key;
+pub mod lease;
 pub mod money;
 pub mod name;
 pub mod notice;

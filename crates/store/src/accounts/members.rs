@@ -82,7 +82,7 @@ impl Store {
         let mut write = self.write(actor).await?;
         let mut member = read(&mut write, account, user).await?;
         if (member.role, member.source) == (role, RoleSource::Hand) {
-            return Ok(write.unchanged(member));
+            return write.unchanged(member).await;
         }
         let (account_no, no) = (auth(&mut write, account).await?.no, user_no(&mut write, user).await?);
         if member.role == Role::Owner && role != Role::Owner {

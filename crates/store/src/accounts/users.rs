@@ -103,7 +103,7 @@ impl Store {
             difference.note("operator_source", json!(RoleSource::Hand));
         }
         if difference.is_empty() {
-            return Ok(write.unchanged(user));
+            return write.unchanged(user).await;
         }
         write
             .execute(
