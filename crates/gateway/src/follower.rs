@@ -6,6 +6,8 @@
 //! gap, a log that went back or another store close the gate, and only a keyring loaded anew opens it again.
 
 mod effects;
+#[cfg(test)]
+mod simulation;
 
 use std::{sync::Arc, time::Duration};
 

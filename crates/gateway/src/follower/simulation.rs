@@ -8,6 +8,8 @@
 //! that: clocks, processes and network in [`machine`], a node's workers and clients in [`node`], the authority's
 //! transactions, one function for each of the store's, in [`authority`], whoever revokes in [`revoker`].
 //!
+//! Beside the promise it is checked that a node serves on a grant only with everything in force that the grant carried.
+//!
 //! All of it are tasks on tokio's paused clock and one thread, so that a seed is a run, event by event. Each run has a
 //! weather of its own (which faults, how dense: swarm testing, Groce et al. 2012). [`Mutant`]s are the same with one
 //! mistake each in what is played, and every one of them must be caught: otherwise that nothing is found proves nothing.
@@ -50,7 +52,7 @@ const KEYS: usize = 10;
 /// Runs without a mistake. The rarest mistake shows in one run of a hundred or so: to look further, raise this.
 const SEEDS: u64 = 100;
 /// Runs within which a mistake has to be found, from its [`Mutant::first_seed`] on.
-const MUTANT_SEEDS: u64 = 150;
+const MUTANT_SEEDS: u64 = 300;
 
 /// What is done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +128,15 @@ impl Mutant {
 
     /// From where on it is looked for: near where it was found, so that finding it again is quick.
     const fn first_seed(self) -> u64 {
-        0
+        match self {
+            Self::NoLock => 116,
+            Self::ExpireAck => 100,
+            Self::BlindDrop => 96,
+            Self::CheckRegister => 35,
+            Self::FastWait => 26,
+            Self::OwnLease => 14,
+            _ => 0,
+        }
     }
 }
 
@@ -141,6 +151,8 @@ struct Simulation {
     /// Keys whose revocation has returned.
     returned: RefCell<BTreeSet<usize>>,
     broken: RefCell<Option<String>>,
+    /// A node served on a grant and had not put into force what it carried.
+    ran_ahead: RefCell<Option<String>>,
     events: Cell<u64>,
     checks: Cell<u64>,
 }
@@ -159,6 +171,7 @@ impl Simulation {
             machines,
             returned: RefCell::default(),
             broken: RefCell::default(),
+            ran_ahead: RefCell::default(),
             events: Cell::default(),
             checks: Cell::default(),
         })
@@ -189,6 +202,9 @@ impl Simulation {
         if !process.is_running() || self.broken.borrow().is_some() {
             return;
         }
+        if let Some(key) = process.ran_ahead() {
+            *self.ran_ahead.borrow_mut() = Some(format!("serves before it has applied key {key} at {:?}", self.now()));
+        }
         for key in self.returned.borrow().iter() {
             self.checks.set(self.checks.get() + 1);
             if let Some(breach) = process.breach(*key) {
@@ -200,6 +216,7 @@ impl Simulation {
 
 struct Outcome {
     broken: Option<String>,
+    ran_ahead: Option<String>,
     returned: usize,
     events: u64,
     checks: u64,
@@ -221,7 +238,8 @@ fn run(seed: u64, mutant: Option<Mutant>) -> Outcome {
             sleep(Duration::from_millis(100)).await;
         }
         let outcome = Outcome {
-            broken: simulation.broken.borrow_mut().take(),
+            broken: simulation.broken.take(),
+            ran_ahead: simulation.ran_ahead.take(),
             returned: simulation.returned.borrow().len(),
             events: simulation.events.get(),
             checks: simulation.checks.get(),
@@ -236,7 +254,7 @@ fn nothing_is_admitted_after_its_revocation_has_returned_whatever_fails() {
     let (mut returned, mut checks) = (0, 0);
     for seed in 0..SEEDS {
         let outcome = run(seed, None);
-        assert_eq!(outcome.broken, None, "seed {seed}");
+        assert_eq!((outcome.broken, outcome.ran_ahead), (None, None), "seed {seed}");
         (returned, checks) = (returned + outcome.returned, checks + outcome.checks);
     }
     println!("{:14} {SEEDS:>5} seeds, 0 violations, {returned} revocations, {checks} checks", "as it is");
@@ -250,11 +268,18 @@ fn every_mistake_in_the_lease_protocol_is_caught() {
     let mut missed = Vec::new();
     for mutant in Mutant::ALL {
         let seeds = mutant.first_seed()..mutant.first_seed() + MUTANT_SEEDS;
-        let caught = seeds.clone().find_map(|seed| run(seed, Some(mutant)).broken.map(|how| (seed, how)));
+        let caught = seeds.clone().find_map(|seed| {
+            let outcome = run(seed, Some(mutant));
+            // This one alone does not break the promise, since whoever waits counts anew from each grant: it takes away the
+            // reason why a node that was granted something may be believed.
+            let seen = if mutant == Mutant::ExtendFirst { outcome.ran_ahead } else { outcome.broken };
+            seen.map(|how| (seed, how))
+        });
         match caught {
             Some((seed, how)) => {
                 let tried = seed - seeds.start + 1;
-                writeln!(table, "{:14} {tried:>5} seeds, 1 violation: seed {seed}, {how}", format!("{mutant:?}")).unwrap();
+                writeln!(table, "{:14} {tried:>5} seeds, 1 violation: seed {seed}, {how}", format!("{mutant:?}"))
+                    .unwrap();
             }
             None => missed.push(mutant),
         }

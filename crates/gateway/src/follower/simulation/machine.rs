@@ -7,10 +7,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::{sync::oneshot, task::spawn_local, time::sleep};
 use tollgate_core::lease::Reading;
 
-use super::{Mutant, Simulation, node, node::Process};
+use super::{
+    Mutant, Simulation,
+    authority::{Authority, Hint},
+    node,
+    node::Process,
+};
 use crate::lease::LeaseInstant;
 
 /// How wrong a clock may run: chrony's largest slew. Nodes serve for 8/10 of what the authority waits, which is good up to 1/9.
@@ -21,7 +26,7 @@ const WILD_ERROR: f64 = 0.4;
 const UPTIME: f64 = 1e5;
 const WALL: f64 = 1e6;
 /// After a message was lost, until its sender hears that the connection is.
-pub(super) const BROKEN_AFTER: Duration = Duration::from_secs(6);
+const BROKEN_AFTER: Duration = Duration::from_secs(6);
 /// Each node brings its own lease's length.
 const LEASES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(15)];
 
@@ -138,7 +143,7 @@ impl Weather {
 
 /// A way that a message can take.
 #[derive(Clone, Copy)]
-pub(super) enum Way {
+enum Way {
     ToAuthority,
     FromAuthority,
 }
@@ -245,10 +250,61 @@ fn nanos(seconds: f64) -> u64 {
 
 impl Simulation {
     /// How long a message takes; `None` if it is lost.
-    pub fn travels(&self, machine: usize, way: Way) -> Option<Duration> {
+    fn travels(&self, machine: usize, way: Way) -> Option<Duration> {
         let mut random = self.random.borrow_mut();
         let is_cut = self.machines[machine].cut_until[way as usize].get() > self.now();
         if is_cut || random.chance(self.weather.loss) { None } else { Some(self.weather.delay(&mut random)) }
+    }
+}
+
+/// A transaction's way to the authority and back. What is not sent back in the end is heard of as a broken connection.
+pub(super) async fn travel<T>(
+    simulation: Rc<Simulation>,
+    machine: usize,
+    mut transaction: impl FnMut(&mut Authority) -> T,
+    answer: oneshot::Sender<T>,
+) {
+    let Some(delay) = simulation.travels(machine, Way::ToAuthority) else {
+        sleep(BROKEN_AFTER).await;
+        return;
+    };
+    sleep(delay).await;
+    let result = simulation.transact(&mut transaction);
+    let back = simulation.travels(machine, Way::FromAuthority);
+    sleep(back.unwrap_or(BROKEN_AFTER)).await;
+    if back.is_some() {
+        // Nobody may wait for it any more.
+        let _ = answer.send(result);
+    }
+    let repeats = simulation.random.borrow_mut().chance(simulation.weather.repeats);
+    if repeats && let Some(delay) = simulation.travels(machine, Way::ToAuthority) {
+        sleep(delay).await;
+        simulation.transact(&mut transaction);
+    }
+}
+
+impl Simulation {
+    fn transact<T>(self: &Rc<Self>, transaction: &mut impl FnMut(&mut Authority) -> T) -> T {
+        let result = transaction(&mut self.authority.borrow_mut());
+        let hint = self.authority.borrow_mut().hint.take();
+        for machine in 0..self.machines.len() {
+            let is_awaited = match hint {
+                Some(Hint::Change) => true,
+                Some(Hint::Acknowledgement) => self.process(machine).confirming.get() > 0,
+                None => false,
+            };
+            if let Some(hint) = hint
+                && is_awaited
+                && let Some(delay) = self.travels(machine, Way::FromAuthority)
+            {
+                let simulation = Rc::clone(self);
+                spawn_local(async move {
+                    sleep(delay).await;
+                    simulation.process(machine).told(hint);
+                });
+            }
+        }
+        result
     }
 }
 
@@ -280,7 +336,7 @@ fn strike(simulation: &Rc<Simulation>, fault: Fault) {
         Fault::Pause if process.is_running() => {
             process.is_paused.set(true);
             let time = random.time(0.05, weather.stop_most);
-            tokio::task::spawn_local(async move {
+            spawn_local(async move {
                 sleep(time).await;
                 process.is_paused.set(false);
                 process.resume();
@@ -290,7 +346,7 @@ fn strike(simulation: &Rc<Simulation>, fault: Fault) {
             drop(machine.clocks(now));
             machine.is_suspended.set(true);
             let (time, simulation) = (random.time(0.3, weather.stop_most), Rc::clone(simulation));
-            tokio::task::spawn_local(async move {
+            spawn_local(async move {
                 sleep(time).await;
                 let machine = &simulation.machines[number];
                 drop(machine.clocks(simulation.now()));
