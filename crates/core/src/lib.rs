@@ -18,6 +18,7 @@
 //! | [`money`] | prices and costs, integers only |
 //! | [`usage`] | counted units, settlements of attempts, usage reports |
 //! | [`change`] | the change log's entries |
+//! | [`lease`] | what may be concluded from a node's silence |
 //! | [`notice`] | what people are told without having asked |
 
 pub mod account;
@@ -25,6 +26,7 @@ pub mod catalog;
 pub mod change;
 pub mod id;
 pub mod key;
+pub mod lease;
 pub mod money;
 pub mod name;
 pub mod notice;

@@ -274,7 +274,7 @@ impl Store {
             return Err(StoreError::State("an account without a plan has no end of one"));
         }
         if difference.is_empty() {
-            return Ok(write.unchanged(account));
+            return write.unchanged(account).await;
         }
         let plan_no = match &plan {
             Some(handle) => Some(plans::no(&mut write, handle).await?),

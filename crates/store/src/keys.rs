@@ -179,7 +179,7 @@ impl Store {
             permit(&mut write, key.no, &key.permission).await?;
         }
         if difference.is_empty() {
-            return Ok(write.unchanged(key));
+            return write.unchanged(key).await;
         }
         write
             .execute(
@@ -223,7 +223,7 @@ impl Store {
             return Err(StoreError::State(refusal));
         }
         let Some(state) = next_state(&key.state, &transition, write.now())? else {
-            return Ok(write.unchanged(key));
+            return write.unchanged(key).await;
         };
         let (word, at, found_at) = row::state_parts(&state);
         write

@@ -14,7 +14,7 @@ use tollgate_core::{
 use crate::{
     Committed, Result, Store,
     bulk::{self, Insert},
-    changes::{CHANGES_CHANNEL, clock::Reading},
+    changes::{CHANGES_CHANNEL, clock},
     engine::Tx,
     value::values,
 };
@@ -126,16 +126,20 @@ impl Write<'_> {
             self.tx.notify(CHANGES_CHANNEL, seq).await?;
         }
         self.tx.commit().await?;
-        let since = Reading::now();
+        let since = clock::now();
         if seq > first {
             members.extend(self.store.local_members());
         }
         self.store.head_seen(seq);
         Ok(Committed { value, seq: Seq(seq), members, since })
     }
-    /// Ends a write that found nothing to do: nothing is written, the head stands where it stood.
-    pub(crate) fn unchanged<T>(self, value: T) -> Committed<T> {
-        Committed { value, seq: Seq(self.head), members: Vec::new(), since: Reading::now() }
+    /// Ends a write that found nothing to do: nothing is written, the head stands where it stood. The nodes are listed all
+    /// the same: what is asked for anew may stand in the log and not be in force yet, and is proven by all that is in it.
+    pub(crate) async fn unchanged<T>(mut self, value: T) -> Result<Committed<T>> {
+        let mut members = self.store.members(&mut self.tx).await?;
+        drop(self.tx);
+        members.extend(self.store.local_members());
+        Ok(Committed { value, seq: Seq(self.head), members, since: clock::now() })
     }
 }
 

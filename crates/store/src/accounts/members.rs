@@ -88,7 +88,7 @@ impl Store {
             return Err(StoreError::VersionConflict);
         }
         if (member.role, member.source) == (role, RoleSource::Hand) {
-            return Ok(write.unchanged(member));
+            return write.unchanged(member).await;
         }
         let (account_no, no) = (auth(&mut write, account).await?.no, user_no(&mut write, user).await?);
         if member.role == Role::Owner && role != Role::Owner {

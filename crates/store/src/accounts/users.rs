@@ -75,7 +75,7 @@ impl Store {
     ) -> Result<Committed<User>> {
         let mut write = self.write(actor).await?;
         let (user, changed) = self::edit(&mut write, id, edit, if_version).await?;
-        if changed { write.commit(user).await } else { Ok(write.unchanged(user)) }
+        if changed { write.commit(user).await } else { write.unchanged(user).await }
     }
 }
 
