@@ -3,6 +3,7 @@
 mod keys;
 mod requests;
 mod revoke;
+mod scan;
 mod start;
 mod usage;
 
@@ -14,12 +15,13 @@ use crate::{Line, Scale};
 type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Measurement); 5] = [
+pub const ALL: [(&str, Measurement); 6] = [
     ("requests", requests::measure),
     ("start", start::measure),
     ("keys", keys::measure),
     ("revoke", revoke::measure),
     ("usage", usage::measure),
+    ("scan", scan::measure),
 ];
 
 /// The one in the middle.
