@@ -36,15 +36,15 @@ const MOST_THREADS: usize = 64;
 
 const EXAMPLES: &str = "\
 Examples:
-  tollgate scan                          the files here, but for what git ignores
-  tollgate scan --git                    the whole history of this repository, deleted files included
-  tollgate scan --staged                 what a commit would add: for a pre-commit hook
+  tollgate scan                      the files here, but for what git ignores
+  tollgate scan --git                the whole history of this repository
+  tollgate scan --staged             what a commit would add: for a pre-commit hook
   kubectl logs web | tollgate scan --stdin
-  tollgate scan --git --report           and have what is found disabled by the server
+  tollgate scan --git --report       and have what is found disabled by the server
   tollgate scan --rules gitleaks --prefix acme > .gitleaks.toml
 
-Exit codes: 0 nothing found; 1 keys found; 2 wrong usage; 3 server unreachable; 4 refused. docs/scan.md says what is found
-and what is not.";
+Exit codes: 0 nothing found; 1 keys found; 2 wrong usage; 3 server unreachable; 4 refused.
+What is found and what is not: docs/scan.md";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

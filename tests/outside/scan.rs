@@ -3,6 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -420,4 +422,56 @@ fn detect_secrets_finds_keys_by_our_rule() {
         .map(|find| find["line_number"].as_u64().unwrap())
         .collect();
     assert_eq!(lines, BTreeSet::from([2, 3]), "{found}");
+}
+
+/// Answers one request with a status; hands over its first line and its body.
+fn answer_once(status: &'static str) -> (String, std::thread::JoinHandle<(String, Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let (head, body) = loop {
+            let mut some = [0; 4_096];
+            let count = stream.read(&mut some).unwrap();
+            request.extend_from_slice(&some[..count]);
+            let text = String::from_utf8_lossy(&request).into_owned();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if Some(body.len()) == length {
+                break (head.to_owned(), body.to_owned());
+            }
+        };
+        stream
+            .write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        (head.lines().next().unwrap_or_default().to_owned(), serde_json::from_str(&body).unwrap())
+    });
+    (url, server)
+}
+
+#[test]
+fn each_key_is_reported_once_with_where_it_was() {
+    let (repository, mut keys) = (Repository::new(), Keys::new(8));
+    let (one, two) = (keys.key("tg"), keys.key("tga"));
+    repository.write("a.env", format!("A={one}\nB={two}\nC={one}\n"));
+    let (url, server) = answer_once("202 Accepted");
+    let ran = scan(repository.path(), &["--report", "--url", &url, "--found-at", "https://example.com/repo"]).expect(1);
+    let (line, body) = server.join().unwrap();
+    assert_eq!(line, "POST /leaks HTTP/1.1");
+    assert_eq!(body, serde_json::json!({"keys": [one, two], "found_at": "https://example.com/repo"}));
+    assert!(ran.stderr.contains("Reported 2 keys"), "{ran:?}");
+    tells_no_key(&ran, [&one, &two]);
+
+    let (url, server) = answer_once("429 Too Many Requests");
+    let ran = scan(repository.path(), &["--report", "--url", &url]).expect(4);
+    let body = server.join().unwrap().1;
+    let here = repository.path().canonicalize().unwrap();
+    assert_eq!(body["found_at"], here.to_str().unwrap(), "without an address: the path");
+    assert!(ran.stderr.contains("0 of 2 keys were reported") && ran.stdout.contains("a.env:1:3"), "{ran:?}");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    scan(repository.path(), &["--report", "--url", &format!("http://{free}")]).expect(3);
+    // Nothing found, nothing sent.
+    scan(repository.path(), &["--report", "--url", &format!("http://{free}"), "--prefix", "acme"]).expect(0);
 }

@@ -40,6 +40,8 @@ pub(crate) struct Contents<'a> {
     findings: &'a Findings,
     /// Buffers that are not in use.
     pool: Vec<Piece>,
+    /// What each file may unpack to.
+    most_unpacked: u64,
     /// What the file at hand may still unpack.
     unpacks: Arc<AtomicU64>,
     members: u64,
@@ -78,7 +80,15 @@ impl Archive {
 
 impl<'a> Contents<'a> {
     pub(crate) fn new(finder: &'a Finder, findings: &'a Findings) -> Self {
-        Self { finder, findings, pool: Vec::new(), unpacks: Arc::default(), members: 0, depth: 0 }
+        Self {
+            finder,
+            findings,
+            pool: Vec::new(),
+            most_unpacked: MOST_UNPACKED,
+            unpacks: Arc::default(),
+            members: 0,
+            depth: 0,
+        }
     }
 
     /// Searches a file by its name and content, and adds what is found.
@@ -152,7 +162,7 @@ impl<'a> Contents<'a> {
     }
 
     fn begin(&mut self) {
-        self.unpacks = Arc::new(AtomicU64::new(MOST_UNPACKED));
+        self.unpacks = Arc::new(AtomicU64::new(self.most_unpacked));
         self.members = MOST_MEMBERS;
         self.depth = 0;
     }
@@ -344,7 +354,7 @@ impl<'a> Contents<'a> {
 }
 
 fn too_large() -> io::Error {
-    io::Error::other(format!("unpacks to more than {} GiB", MOST_UNPACKED >> 30))
+    io::Error::other("unpacks to more than is looked into")
 }
 
 /// A reader of what was packed, which ends with an error where it gives more than it may.
@@ -391,5 +401,69 @@ impl TextCursor {
     fn position(&mut self, text: &[u8], at: usize) -> Position {
         self.pass(text.get(self.at..at).unwrap_or_default());
         Position { line: self.lines + 1, column: self.characters + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        sync::{Mutex, mpsc},
+    };
+
+    use flate2::{Compression, write::GzEncoder};
+    use tollgate_core::secret::{Prefix, checksum_of};
+
+    use super::*;
+
+    fn key() -> Vec<u8> {
+        let head = b"tg_abcdefghijkl_0123456789012345678901234567890123456789012";
+        [&head[..], &checksum_of(head)].concat()
+    }
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(content).unwrap();
+        packed.finish().unwrap()
+    }
+    /// Places, and what was said.
+    fn search(content: &[u8], most_unpacked: u64) -> (Vec<Option<Position>>, Vec<String>) {
+        let finder = Finder::new(&[Prefix::default()]);
+        let (said, heard) = mpsc::channel();
+        let said = Mutex::new(said);
+        let findings = Findings::new(&finder, move |text| said.lock().unwrap().send(text.to_owned()).unwrap());
+        let mut contents = Contents::new(&finder, &findings);
+        contents.most_unpacked = most_unpacked;
+        let mut reader = content;
+        contents.stream("x", &mut reader);
+        drop(contents);
+        (findings.into_found().iter().map(|found| found.position).collect(), heard.try_iter().collect())
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_it_may_is_searched_up_to_there_and_named() {
+        let zeros = vec![0; 8 << 20];
+        let packed = gzip(&[&b"a\n"[..], &key(), &zeros, &key()].concat());
+        let first = Some(Position { line: 2, column: 1 });
+        let (places, said) = search(&packed, 4 << 20);
+        assert_eq!(places, [first]);
+        assert_eq!(said, ["x: unpacks to more than is looked into"]);
+        let (places, said) = search(&packed, 16 << 20);
+        assert_eq!((places.len(), said.len()), (2, 0));
+    }
+
+    #[test]
+    fn archives_in_one_another_are_opened_up_to_a_depth() {
+        let nested = |depth: u32| (0..depth).fold(key(), |content, _| gzip(&content));
+        assert_eq!(search(&nested(MOST_DEPTH), MOST_UNPACKED).0.len(), 1);
+        let (places, said) = search(&nested(MOST_DEPTH + 1), MOST_UNPACKED);
+        assert_eq!((places.len(), said.len()), (0, 1));
+    }
+
+    #[test]
+    fn what_only_begins_like_an_archive_is_searched_as_a_text() {
+        for magic in [&b"PK\x03\x04"[..], b"\x1f\x8b\x08", b"BZh9", b"7z\xbc\xaf\x27\x1c"] {
+            let (places, _) = search(&[magic, b" ", &key()].concat(), MOST_UNPACKED);
+            assert_eq!(places.len(), 1, "{magic:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The finder: bytes in, keys out. Pure.
 //!
 //! A few quick passes over the bytes look for what any spelling of a prefix must contain; each hit is then read
-//! character by character ([`crate::text`], [`crate::base64`]) and believed only if form and checksum fit, so that a hit too
+//! character by character (`text`, `base64`) and believed only if form and checksum fit, so that a hit too
 //! many costs nanoseconds and a look-alike is never a find. The passes, for the prefix `tg`:
 //!
 //! 1. `tg`: whatever comes behind it, be it escaped or apart;
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     base64::{ALIGNMENTS, Layer},
     key::{Form, FoundKey},
-    text::{MOST_GLUE, MOST_SPAN, glue, key_at},
+    text::{MOST_GLUE, MOST_SPAN, glue, is_key_byte, key_at},
 };
 
 /// How far before the place that gives a key away it may begin.
@@ -279,12 +279,16 @@ fn begin_apart(text: &[u8], last: usize, before: &[u8]) -> Option<usize> {
     apart.then_some(at)
 }
 
-/// How many bytes before `at` are no letters or digits, `\n` written as two counting as none.
+/// How many bytes before `at` are no letters or digits, `\n` written as two and whole tags counting as none.
 fn gap_before(text: &[u8], at: usize) -> Option<usize> {
     let mut place = at;
     loop {
         let byte = *text.get(place.checked_sub(1)?)?;
-        if !byte.is_ascii_alphanumeric() && byte != b'_' {
+        if byte == b'>'
+            && let Some(tag) = tag_before(text, place)
+        {
+            place = tag;
+        } else if !is_key_byte(byte) {
             place -= 1;
         } else if matches!(byte, b'n' | b'r' | b't') && place >= 2 && text.get(place - 2) == Some(&b'\\') {
             place -= 2;
@@ -295,6 +299,13 @@ fn gap_before(text: &[u8], at: usize) -> Option<usize> {
             return None;
         }
     }
+}
+
+/// Where the tag begins that ends before `end`.
+fn tag_before(text: &[u8], end: usize) -> Option<usize> {
+    let from = end.saturating_sub(MOST_GLUE);
+    let open = from + text.get(from..end)?.iter().rposition(|byte| *byte == b'<')?;
+    (glue(text, open) == Some(end)).then_some(open)
 }
 
 /// The end of the next line of base64 that is long enough to be one, at or behind `from`.
@@ -351,25 +362,25 @@ fn literals(prefix: &[u8], head: &[u8]) -> Vec<Literal> {
         let text = head.iter().flat_map(apart).take((head.len() - 1) * (zeros + 1) + 1);
         add(text.collect(), Meaning::Wide);
     }
-    for text in [&key, &token] {
-        let digits = |last: String| {
-            let before = text.split_last().map_or(&[][..], |(_, before)| before);
-            before.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + &last
-        };
-        for text in [digits("5f".to_owned()), digits("5F".to_owned()), digits("5F".to_owned()).to_ascii_uppercase()] {
-            add(text.into_bytes(), Meaning::Hex);
+    let digits = prefix.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for digits in [digits.to_ascii_uppercase(), digits] {
+        // The first digit of `_`, and of the `a` of access tokens.
+        for next in ['5', '6'] {
+            add(format!("{digits}{next}").into_bytes(), Meaning::Hex);
         }
     }
-    for content in [&key, &token, &wide(&key), &wide(&token)] {
+    for content in [&key, &token] {
         for layer in layers(content) {
             let literal = layer.literal(content);
-            if content.len() < 2 * key.len() {
-                for outer in layers(&literal) {
-                    add(outer.literal(&literal), Meaning::Base64(vec![outer, layer]));
-                }
+            for outer in layers(&literal) {
+                add(outer.literal(&literal), Meaning::Base64(vec![outer, layer]));
             }
             add(literal, Meaning::Base64(vec![layer]));
         }
+    }
+    let content = wide(prefix);
+    for layer in layers(&content) {
+        add(layer.literal(&content), Meaning::Base64(vec![layer]));
     }
     literals
 }
@@ -384,7 +395,6 @@ fn escapes(byte: u8) -> Vec<String> {
     for digits in [format!("{byte:02x}"), format!("{byte:02X}")] {
         for text in [
             format!("%{digits}"),
-            format!("25{digits}"),
             format!("u00{digits}"),
             format!("u{{{digits}}}"),
             format!("\\x{digits}"),
