@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     base64::{ALIGNMENTS, Layer},
     key::{Form, FoundKey},
-    text::{MOST_GLUE, MOST_SPAN, glue, is_key_byte, key_at},
+    text::{MOST_GLUE, MOST_SPAN, escape, glue, is_key_byte, key_at},
 };
 
 /// How far before the place that gives a key away it may begin.
@@ -215,8 +215,8 @@ impl OnePrefix {
             Meaning::Escape => {
                 let first = self.prefix.as_str().as_bytes().first().copied().unwrap_or_default();
                 for start in at.saturating_sub(MOST_BEFORE_ESCAPE)..=at {
-                    let byte = text.get(start).copied().unwrap_or_default();
-                    if byte == first || matches!(byte, b'%' | b'\\' | b'&') {
+                    // It begins with its first character, not with what may lie before one.
+                    if text.get(start) == Some(&first) || escape(text, start).is_some_and(|(byte, _)| byte == first) {
                         self.key_at(text, start, finds);
                     }
                 }

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tollgate_core::secret::KeyHint;
 
 use crate::{
@@ -159,23 +159,21 @@ pub fn sarif(found: &[Found], version: &str, tokens: &BTreeSet<String>) -> Value
                 "access_token" => (1, "leaked-access-token", "Access token"),
                 _ => (0, "leaked-key", "API key"),
             };
-            let mut location = json!({ "artifactLocation": { "uri": uri(found) } });
+            let mut location = Map::new();
+            location.insert("artifactLocation".to_owned(), json!({ "uri": uri(found) }));
             if let Some(position) = found.position.filter(|_| found.part == Part::Content) {
-                location["region"] = json!({ "startLine": position.line, "startColumn": position.column });
+                let region = json!({ "startLine": position.line, "startColumn": position.column });
+                location.insert("region".to_owned(), region);
             }
-            let mut result = json!({
+            json!({
                 "ruleId": id,
                 "ruleIndex": index,
                 "level": "error",
                 "message": { "text": format!("{what} {} ({}) in {}", hint(found), found.form.as_str(), place(found)) },
                 "locations": [{ "physicalLocation": location }],
                 "partialFingerprints": { "tollgateKeyInFile/v1": format!("{}:{}", hint(found), found.file) },
-                "properties": { "form": found.form, "part": found.part, "laterVersions": found.more },
-            });
-            if let Some(commit) = &found.commit {
-                result["properties"]["commit"] = json!(commit);
-            }
-            result
+                "properties": { "form": found.form, "part": found.part, "commit": found.commit, "laterVersions": found.more },
+            })
         })
         .collect();
     json!({

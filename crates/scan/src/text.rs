@@ -105,7 +105,7 @@ pub(crate) fn character(text: &[u8], at: usize, marks: &mut Marks) -> Option<(u8
 }
 
 /// The character of a key that is escaped at `at`, and where the escape ends.
-fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
+pub(crate) fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
     let (byte, end) = match text.get(at)? {
         b'%' => {
             let digits = repeated(text, at + 1, b"25");

@@ -107,9 +107,10 @@ impl Search<'_> {
                 continue;
             }
             let commit = CommitRefIter::from_bytes(object.data, id.kind());
-            let Ok(tree) = commit.clone().tree_id() else { continue };
+            let mut fields = commit;
+            let Ok(tree) = fields.tree_id() else { continue };
             let mut made = None;
-            let mut commit = || made.get_or_insert_with(|| (order, described(id, commit.clone()))).clone();
+            let mut commit = || made.get_or_insert_with(|| (order, described(id, commit))).clone();
             self.meet(id, BStr::new(""), &mut commit);
             self.tree(tree, &mut BString::default(), 0, &mut commit);
         }
