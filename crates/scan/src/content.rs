@@ -17,7 +17,7 @@ use memchr::memchr_iter;
 
 use crate::{
     Find, Finder,
-    finder::{MOST_BEFORE, MOST_BEHIND},
+    finder::{MOST_BEFORE, MOST_BEHIND, SHORTEST},
     piece::Piece,
     place::{Findings, Found, Part, Position},
 };
@@ -142,6 +142,10 @@ impl<'a> Contents<'a> {
 
     /// Searches a file's name.
     pub(crate) fn name(&self, name: &str, sink: &mut Sink<'_>) {
+        // Nearly all names are too short to hold one.
+        if name.split('/').all(|part| part.len() < SHORTEST) {
+            return;
+        }
         for find in self.finder.find(name.as_bytes()) {
             sink(name, Part::FileName, None, find);
         }

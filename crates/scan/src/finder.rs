@@ -12,7 +12,7 @@
 
 use aho_corasick::{AhoCorasick, Span, packed};
 use memchr::memmem;
-use tollgate_core::secret::{LONGEST, Prefix};
+use tollgate_core::secret::{CHECKSUM_LENGTH, ID_LENGTH, LONGEST, Prefix, SECRET_LENGTH};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
     text::{MOST_GLUE, MOST_SPAN, escape, glue, is_key_byte, key_at},
 };
 
+/// The fewest bytes that hold a key: with the shortest prefix, as it is.
+pub(crate) const SHORTEST: usize = 2 + 1 + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH;
 /// How far before the place that gives a key away it may begin.
 pub(crate) const MOST_BEFORE: usize = 2 * MOST_GLUE;
 /// How far behind that place it may end.
@@ -64,6 +66,9 @@ impl Finder {
     #[must_use]
     pub fn find(&self, text: &[u8]) -> Vec<Find> {
         let mut finds = Vec::new();
+        if text.len() < SHORTEST {
+            return finds;
+        }
         for prefix in &self.prefixes {
             prefix.find(text, &mut finds);
         }
