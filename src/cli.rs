@@ -10,10 +10,12 @@ mod failure;
 mod find;
 mod json;
 mod keys;
+mod leaks;
 mod models;
 mod nodes;
 mod plans;
 mod print;
+mod scan;
 mod screen;
 mod tokens;
 mod upstreams;
@@ -86,6 +88,8 @@ enum Command {
     Nodes(Noun<nodes::NodesCommand>),
     /// Who changed what
     Audit(Noun<audit::AuditCommand>),
+    /// Find keys in files, archives and git histories, offline, and have them disabled
+    Scan(scan::ScanArguments),
     /// Check configuration, store, disk, upstreams and clock, and say what to do about each fault
     Doctor(doctor::DoctorArguments),
     /// Print the management API's OpenAPI 3.1 document
@@ -198,6 +202,7 @@ fn dispatch(command: &Command, environment: &Environment) -> Result<(), Failure>
         Command::Tokens(noun) => tokens::run(&noun.command, &api(&noun.server)?),
         Command::Nodes(noun) => nodes::run(&noun.command, &api(&noun.server)?),
         Command::Audit(noun) => audit::run(&noun.command, &api(&noun.server)?),
+        Command::Scan(arguments) => scan::run(arguments, environment),
         Command::Doctor(arguments) => doctor::run(arguments, environment),
         Command::Openapi => Screen::real(environment, false).print(&tollgate_manage::openapi_json()),
         Command::Config { defaults, store } => {

@@ -4,6 +4,7 @@ mod keys;
 mod pages;
 mod requests;
 mod revoke;
+mod scan;
 mod start;
 mod usage;
 
@@ -15,13 +16,14 @@ use crate::{Line, Scale};
 type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Measurement); 6] = [
+pub const ALL: [(&str, Measurement); 7] = [
     ("requests", requests::measure),
     ("start", start::measure),
     ("keys", keys::measure),
     ("revoke", revoke::measure),
     ("usage", usage::measure),
     ("pages", pages::measure),
+    ("scan", scan::measure),
 ];
 
 /// The one in the middle.

@@ -9,6 +9,7 @@
 //! | [`streams`] | bytes of streams, clients that hang up |
 //! | [`upstreams`] | upstreams that fail, lie or are slow; retries |
 //! | [`counting`] | what is counted, reports |
+//! | [`scan`] | `tollgate scan` on a repository with 1,000 planted keys |
 //! | [`secrets`] | keys and credentials are nowhere but with their owners |
 //! | [`management`] | the management API's manners |
 //! | [`authorization`] | every endpoint as everybody |
@@ -45,6 +46,7 @@ mod observability;
 mod openai;
 mod outage;
 mod requests;
+mod scan;
 mod secrets;
 mod sign_in;
 mod streams;

@@ -15,6 +15,7 @@
 //! | [`proxy`] | a TCP proxy that can be cut, between a node and its store |
 //! | [`tls`] | TLS in front of the fake upstream, with an authority of our own |
 //! | [`cli`] | the command line |
+//! | [`leak`] | keys, hidden as people hide them without meaning to |
 //! | [`browser`] | Chromium, driven by the scripts in `tests/browser` |
 #![allow(
     clippy::disallowed_methods,
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod engine;
 pub mod house;
 pub mod http;
+pub mod leak;
 pub mod liar;
 pub mod node;
 pub mod proxy;
