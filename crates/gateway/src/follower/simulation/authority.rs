@@ -152,7 +152,8 @@ impl Authority {
     pub fn key_revoke(&mut self, key: usize) -> (Seq, Vec<(Id<Node>, Standing)>) {
         let is_repeat = std::mem::replace(&mut self.is_revoked[key], true);
         if !is_repeat {
-            self.changes.push(ChangeKind::Key(no(key)));
+            models: None,
+            allowed_origins: Default::default(),
             self.hint = Some(Hint::Change);
         }
         let members = if is_repeat && self.is(Mutant::Repeat) { Vec::new() } else { self.members() };
@@ -207,6 +208,7 @@ impl Authority {
             state: if self.is_revoked[key] { KeyState::Revoked { at: EPOCH } } else { KeyState::Active },
             expires_at: None,
             models: None,
+            allowed_origins: Default::default(),
         }
     }
 }

@@ -262,7 +262,7 @@ impl Process {
                 let lost_time = self.time(0.0, 0.1);
                 sleep(lost_time).await;
             }
-            let ticket = Ticket::new(&grant, model(), true, ClientConnection::for_tests());
+            let ticket = Ticket::new(&grant, None, model(), true, ClientConnection::for_tests());
             let worker = self.simulation.random.borrow_mut().index(WORKERS);
             let registration = self.registries[worker].register(ticket);
             let ends_at = self.simulation.now() + self.time(0.5, ANSWER_TIME);
