@@ -247,7 +247,9 @@ fn read(typed: &Typed, t: &'static OpModels, e: &'static Errors, errors: &mut Fi
         text => text.parse().map_err(|_| errors.add("currency", t.bad_currency)).unwrap_or_default(),
     };
     let mut served_by = Vec::new();
-    for served in typed.served.iter().filter(|served| !served.upstream.is_empty()) {
+    // A row where nothing was chosen or typed is none.
+    let is_row = |served: &&ServedTyped| !(served.upstream.is_empty() && served.model.is_empty());
+    for served in typed.served.iter().filter(is_row) {
         let model = match served.model.as_str() {
             "" => Ok(None),
             model => model.parse::<ModelName>().map(Some),
