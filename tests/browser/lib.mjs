@@ -399,6 +399,8 @@ export async function inspect(person, name, { page = person.page, looks = [] } =
 async function look(page, theme, width) {
   await page.setViewportSize({ width, height: HEIGHTS[width] });
   await page.evaluate((value) => { document.documentElement.dataset.theme = value; }, theme);
+  // A chart is drawn anew for its new room before the frame after the next.
+  await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
 }
 
 /** Presses Tab until the element has the focus; each stop on the way must show that it has it. */

@@ -221,8 +221,8 @@ async function models(olga, tag) {
       await page.getByRole('link', { name: 'Add model', exact: true }).click();
       const form = page.locator('#sheet');
       const at = (label, nth = 0) => form.getByLabel(label, { exact: true }).nth(nth);
-      await form.getByRole('link', { name: kind, exact: true }).click();
-      await form.getByRole('link', { name: kind, exact: true }).and(page.locator('[aria-current=page]')).waitFor();
+      await form.getByRole('button', { name: kind, exact: true }).click();
+      await form.getByRole('button', { name: kind, exact: true }).and(page.locator('[aria-pressed=true]')).waitFor();
       await at('Name').fill('has a blank');
       await at('Context window (tokens)').fill('many');
       await at('Currency').fill('dollars');
@@ -237,7 +237,7 @@ async function models(olga, tag) {
         ['Context window (tokens)', /A whole number above 0/],
         ['Currency', /Three letters/],
         ...prices.map((price) => [price, /A decimal figure/]),
-        ['Upstream', /a weight of 0 to 1000000/],
+        ['Upstream', /A weight is a whole number from 0 to 1000000/],
       ]) {
         await refusedAt(olga, at(label), words, { scope: form, first: false });
       }

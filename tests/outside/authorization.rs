@@ -36,7 +36,7 @@ enum May {
     Session,
 }
 
-const ENDPOINTS: [(&str, &str, May); 53] = [
+const ENDPOINTS: [(&str, &str, May); 54] = [
     ("GET", "/api/v1/openapi.json", Anybody),
     ("GET", "/api/v1/me", User),
     ("GET", "/api/v1/me/sessions", Session),
@@ -89,6 +89,7 @@ const ENDPOINTS: [(&str, &str, May); 53] = [
     ("PATCH", "/api/v1/users/{id}", Operator),
     ("POST", "/api/v1/users/{id}/sign-in-links", Operator),
     ("GET", "/api/v1/nodes", Operator),
+    ("GET", "/api/v1/nodes/journal-gaps", Operator),
     ("GET", "/api/v1/audit", Owner),
 ];
 

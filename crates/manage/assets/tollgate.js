@@ -106,7 +106,9 @@
       const menu = link.closest("[popover]");
       menu?.hidePopover();
       opener = (menu && document.querySelector(`[popovertarget="${menu.id}"]`)) ?? link;
-      htmx.ajax("GET", link.getAttribute("href"), { target: "#dialog-body", select: "#sheet", swap: "innerHTML" });
+      htmx.ajax("GET", link.getAttribute("href"), { target: "#dialog-body", select: "#sheet", swap: "innerHTML" })
+        // Said by the notice that the service cannot be reached.
+        .catch(() => {});
       return;
     }
     const closer = event.target.closest("[data-close]");
@@ -144,7 +146,7 @@
     for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true;
     const action = event.submitter?.getAttribute("formaction") ?? form.getAttribute("action");
     const context = { source: form, target: "#dialog-body", select: "#sheet", swap: "innerHTML", values };
-    htmx.ajax("POST", action, context).finally(() => {
+    htmx.ajax("POST", action, context).catch(() => {}).finally(() => {
       for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = false;
     });
   });
