@@ -48,6 +48,7 @@ pub enum KeysCommand {
         /// A remark
         #[arg(long)]
         note: Option<String>,
+        #[allow(rustdoc::bare_urls, reason = "also the help text, where angle brackets would stand")]
         /// A web page that may use it, such as https://app.example.com: whoever opens that page can read the key.
         /// More than one: set apart by commas, or given again
         #[arg(long = "allow-origin", value_name = "ORIGIN", value_delimiter = ',')]

@@ -393,7 +393,7 @@ async function audit(olga, tag) {
     assert.ok(seen.every((text) => !text.includes('API key')), seen.join('\n'));
     const suspended = page.locator('tbody tr').filter({ hasText: 'suspended the account' });
     await suspended.locator('summary').click();
-    await suspended.getByText('account.suspend', { exact: true }).waitFor();
+    await suspended.getByText('account.edit', { exact: true }).waitFor();
     await inspect(olga, 'operator-audit-filtered');
   });
   await step('by whom: a person, and nobody', async () => {

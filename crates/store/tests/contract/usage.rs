@@ -404,7 +404,7 @@ async fn reports_are_what_a_naive_sum_says(fixture: Fixture) {
 
 async fn the_largest_pairs_of_many_are_found_whether_usage_is_even_or_not(fixture: Fixture) {
     let customer = customer(&fixture, "c", 0).await;
-    let at = |key: u64| if key % 2 == 0 { "2026-05-04T12:00:00Z" } else { "2026-01-04T12:00:00Z" };
+    let at = |key: u64| if key.is_multiple_of(2) { "2026-05-04T12:00:00Z" } else { "2026-01-04T12:00:00Z" };
     let one = |key: u64, model: i64, input: u64| Settlement {
         units: Units { input, ..Units::default() },
         ..settlement(&fixture.world, customer.account.no, No::new(i64::try_from(key).unwrap()), No::new(model), at(key))
