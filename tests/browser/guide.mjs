@@ -144,6 +144,11 @@ async function revoke(person, w, key, user) {
     const { data } = await api('GET', `usage?account=${person.name}&bucket=total`);
     return data[0]?.requests >= 4;
   });
+  await eventually('where they came from is noted', async () => {
+    const { data } = await api('GET', `keys?account=${person.name}`);
+    const made = data.find((one) => key.startsWith(one.hint.replace('…', '')));
+    return (await api('GET', `keys/${made.id}?account=${person.name}`)).addresses.length > 0;
+  });
   await person.page.reload();
   await act(person, w, 'Assistant 2', w.revoke);
   const said = await facts(sheet(person));
