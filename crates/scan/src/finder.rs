@@ -193,7 +193,9 @@ impl OnePrefix {
         let (_, all_but_last) = prefix.split_last().unwrap_or((&0, prefix));
         for (tail, before) in self.tails.iter().zip([all_but_last, prefix]) {
             for at in tail.find_iter(text) {
-                if let Some(start) = begin_apart(text, at, before) {
+                // A `>` may end a tag, or begin a quoted line after some `<`: both are tried, a key seen twice is one.
+                let [with_tags, without] = [true, false].map(|has_tags| begin_apart(text, at, before, has_tags));
+                for start in with_tags.into_iter().chain(without.filter(|start| Some(*start) != with_tags)) {
                     self.key_at(text, start, finds);
                 }
             }
@@ -269,12 +271,12 @@ impl OnePrefix {
 }
 
 /// Where a prefix begins whose last character stands at `last`, the characters in `before` lying apart from it or from one
-/// another. `None` where they are not apart, which is pass 1's.
-fn begin_apart(text: &[u8], last: usize, before: &[u8]) -> Option<usize> {
+/// another, whole tags counting as nothing between them if it `has_tags`. `None` where they are not apart, which is pass 1's.
+fn begin_apart(text: &[u8], last: usize, before: &[u8], has_tags: bool) -> Option<usize> {
     let mut at = last;
     let mut apart = false;
     for expected in before.iter().rev() {
-        let gap = gap_before(text, at)?;
+        let gap = gap_before(text, at, has_tags)?;
         apart |= gap > 0;
         at = at.checked_sub(gap + 1)?;
         if text.get(at) != Some(expected) || last - at > MOST_BEFORE {
@@ -284,12 +286,14 @@ fn begin_apart(text: &[u8], last: usize, before: &[u8]) -> Option<usize> {
     apart.then_some(at)
 }
 
-/// How many bytes before `at` are no letters or digits, `\n` written as two and whole tags counting as none.
-fn gap_before(text: &[u8], at: usize) -> Option<usize> {
+/// How many bytes before `at` are no letters or digits, `\n` written as two counting as none, and whole tags if it
+/// `has_tags`.
+fn gap_before(text: &[u8], at: usize, has_tags: bool) -> Option<usize> {
     let mut place = at;
     loop {
         let byte = *text.get(place.checked_sub(1)?)?;
-        if byte == b'>'
+        if has_tags
+            && byte == b'>'
             && let Some(tag) = tag_before(text, place)
         {
             place = tag;
