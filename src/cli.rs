@@ -19,6 +19,7 @@ mod tokens;
 mod upstreams;
 mod usage;
 mod users;
+mod webhooks;
 mod words;
 
 use std::process::ExitCode;
@@ -86,7 +87,11 @@ enum Command {
     Nodes(Noun<nodes::NodesCommand>),
     /// Who changed what
     Audit(Noun<audit::AuditCommand>),
-    /// Check configuration, store, disk, upstreams and clock, and say what to do about each fault
+    /// Where notices are posted, such as of a leaked key
+    Webhooks(Noun<webhooks::WebhooksCommand>),
+    /// Mail to owners and operators
+    Mail(Noun<webhooks::MailCommand>),
+    /// Check configuration, store, disk, mail, upstreams and clock, and say what to do about each fault
     Doctor(doctor::DoctorArguments),
     /// Print the management API's OpenAPI 3.1 document
     Openapi,
@@ -198,6 +203,8 @@ fn dispatch(command: &Command, environment: &Environment) -> Result<(), Failure>
         Command::Tokens(noun) => tokens::run(&noun.command, &api(&noun.server)?),
         Command::Nodes(noun) => nodes::run(&noun.command, &api(&noun.server)?),
         Command::Audit(noun) => audit::run(&noun.command, &api(&noun.server)?),
+        Command::Webhooks(noun) => webhooks::run(&noun.command, &api(&noun.server)?),
+        Command::Mail(noun) => webhooks::mail(&noun.command, &api(&noun.server)?),
         Command::Doctor(arguments) => doctor::run(arguments, environment),
         Command::Openapi => Screen::real(environment, false).print(&tollgate_manage::openapi_json()),
         Command::Config { defaults, store } => {

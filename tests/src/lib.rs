@@ -16,6 +16,7 @@
 //! | [`tls`] | TLS in front of the fake upstream, with an authority of our own |
 //! | [`cli`] | the command line |
 //! | [`browser`] | Chromium, driven by the scripts in `tests/browser` |
+//! | [`python`] | programs of `tests/python`: a mail server, a receiver of webhooks |
 #![allow(
     clippy::disallowed_methods,
     reason = "tests read their own environment and the clock of the world they are in"
@@ -29,6 +30,7 @@ pub mod http;
 pub mod liar;
 pub mod node;
 pub mod proxy;
+pub mod python;
 pub mod tls;
 pub mod upstream;
 
@@ -38,6 +40,7 @@ pub use engine::Engine;
 pub use house::{House, Issued};
 pub use http::{Http, Reply};
 pub use node::{Node, NodeOptions};
+pub use python::Python;
 pub use serde_json::{Value, json};
 pub use upstream::FakeUpstream;
 

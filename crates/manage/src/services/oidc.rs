@@ -5,8 +5,6 @@
 //! `state`, `nonce` and PKCE verifier is new for each sign-in; a code works once, since the provider takes it once.
 //! Tokens and codes go to nobody and into no log.
 
-mod http;
-
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -36,7 +34,7 @@ use tollgate_core::{
 };
 use tollgate_store::accounts::{IdentityOutcome, IdentitySignIn};
 
-use self::http::{HttpClient, is_loopback};
+use super::outgoing::{HttpClient, is_loopback};
 use super::{Confirmed, ServiceError, Services, Session, Visitor};
 
 /// How long a provider's discovery document and keys are used before they are read again.

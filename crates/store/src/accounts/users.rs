@@ -59,6 +59,17 @@ impl Store {
         let page = page.page(USERS, users, |(no, _)| no.to_string());
         Ok(Page { data: page.data.into_iter().map(|(_, user)| user).collect(), next_cursor: page.next_cursor })
     }
+    /// Notes the language that a user chose for itself, as a tag (`vi`). No write in the sense of the audit log: it changes
+    /// nothing that anybody may do.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn user_language_set(&self, id: Id<User>, language: &'static str) -> Result<()> {
+        let mut tx = self.pools().begin().await?;
+        let sql = "UPDATE users SET language = $2 WHERE id = $1 AND (language IS NULL OR language <> $2)";
+        tx.execute(sql, values![id, language]).await?;
+        tx.commit().await
+    }
     /// Edits a user. Disabling one, or taking its membership away, ends what it may do at once: the keys that it made
     /// there are dead as long as that lasts.
     ///
