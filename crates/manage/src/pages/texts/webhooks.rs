@@ -5,7 +5,7 @@ texts! {
     Webhooks {
         about: "Endpoints of yours that hear at once when something happens, such as a key that was found in public. Each notice is signed.", "Các điểm nhận của bạn được báo ngay khi có việc xảy ra, ví dụ một key bị lộ công khai. Mỗi thông báo đều được ký.";
         about_deployment: "Endpoints of the operator that hear of every account. Customers make their own under My Account.", "Các điểm nhận của đơn vị vận hành, được báo về mọi tài khoản. Khách hàng tự tạo điểm nhận của mình trong Tài khoản của tôi.";
-        none: "No webhook yet.", "Chưa có webhook nào.";
+        none: "No webhook yet", "Chưa có webhook nào";
         add: "Add webhook", "Thêm webhook";
         name: "Name", "Tên";
         endpoint: "Endpoint", "Điểm nhận";
