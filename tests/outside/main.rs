@@ -20,6 +20,7 @@
 //! | [`load`] | crashes and revocations under load |
 //! | [`command_line`] | the CLI |
 //! | [`observability`] | metrics, log lines, the second address |
+//! | [`notices`] | mail and webhooks |
 //! | [`openai`] | the official `openai` packages for Python and Node.js |
 //! | [`demo`] | `tollgate demo` |
 //! | [`web_pages`] | keys in web pages |
@@ -42,6 +43,7 @@ mod lifecycle;
 mod load;
 mod main_job;
 mod management;
+mod notices;
 mod observability;
 mod openai;
 mod outage;

@@ -17,6 +17,7 @@
 //! | [`cli`] | the command line |
 //! | [`leak`] | keys, hidden as people hide them without meaning to |
 //! | [`browser`] | Chromium, driven by the scripts in `tests/browser` |
+//! | [`python`] | programs of `tests/python`: a mail server, a receiver of webhooks |
 #![allow(
     clippy::disallowed_methods,
     reason = "tests read their own environment and the clock of the world they are in"
@@ -31,6 +32,7 @@ pub mod leak;
 pub mod liar;
 pub mod node;
 pub mod proxy;
+pub mod python;
 pub mod tls;
 pub mod upstream;
 
@@ -40,6 +42,7 @@ pub use engine::Engine;
 pub use house::{House, Issued};
 pub use http::{Http, Reply};
 pub use node::{Node, NodeOptions};
+pub use python::Python;
 pub use serde_json::{Value, json};
 pub use upstream::FakeUpstream;
 

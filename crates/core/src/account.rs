@@ -296,6 +296,8 @@ pub enum AccountAction {
     MembersRead,
     /// Invite members, change their roles, take them out.
     MembersManage,
+    /// See and change where notices are posted.
+    WebhooksManage,
 }
 
 impl Role {
@@ -418,12 +420,12 @@ mod tests {
 
     #[test]
     fn the_role_matrix_is_this_table() {
-        use AccountAction::{AnyKeyManage, KeyCreate, MembersManage, MembersRead, OwnKeyManage, Read};
-        let actions = [Read, KeyCreate, OwnKeyManage, AnyKeyManage, MembersRead, MembersManage];
+        use AccountAction::{AnyKeyManage, KeyCreate, MembersManage, MembersRead, OwnKeyManage, Read, WebhooksManage};
+        let actions = [Read, KeyCreate, OwnKeyManage, AnyKeyManage, MembersRead, MembersManage, WebhooksManage];
         let may = |role: Role| actions.map(|action| role.may(action));
-        assert_eq!(may(Role::Owner), [true, true, true, true, true, true]);
-        assert_eq!(may(Role::Member), [true, true, true, false, false, false]);
-        assert_eq!(may(Role::Viewer), [true, false, false, false, false, false]);
+        assert_eq!(may(Role::Owner), [true; 7]);
+        assert_eq!(may(Role::Member), [true, true, true, false, false, false, false]);
+        assert_eq!(may(Role::Viewer), [true, false, false, false, false, false, false]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod tokens;
 mod upstreams;
 mod usage;
 mod users;
+mod webhooks;
 
 use axum::{
     Json, Router,
@@ -75,6 +76,13 @@ fn table() -> OpenApiRouter<Services> {
         .routes(routes!(audit::list))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::gaps))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::edit, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::resend))
+        .routes(routes!(webhooks::mail_test))
 }
 
 pub(crate) fn router() -> Router<Services> {

@@ -16,6 +16,7 @@
 #[allow(unused_qualifications, reason = "utoipa's own code, under the spans of ours")]
 mod api;
 mod extract;
+pub mod notify;
 mod observe;
 mod pages;
 pub mod principal;
@@ -60,6 +61,8 @@ pub struct ManageOptions {
     pub upstream_health: Arc<dyn UpstreamHealthSource>,
     /// Tries upstreams when an operator asks for it.
     pub upstream_probe: Arc<dyn UpstreamProbe>,
+    /// Tells people what they are to know, by mail and at endpoints.
+    pub notifier: notify::Notifier,
     /// Sends what people try to the data plane.
     pub inference: Arc<dyn Inference>,
     /// The program's version.

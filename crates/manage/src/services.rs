@@ -9,6 +9,7 @@ mod confirm;
 mod keys;
 mod members;
 mod oidc;
+pub(crate) mod outgoing;
 mod overview;
 mod passwords;
 mod seeds;
@@ -18,6 +19,7 @@ mod tokens;
 mod trial;
 mod upstream_test;
 mod usage;
+mod webhooks;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -34,7 +36,7 @@ pub(crate) use catalog::price_schema;
 pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, UpstreamInput, catalog_apply};
 pub use confirm::{Confirmed, Effective, EffectiveNode};
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
-pub(crate) use keys::{origins_schema, permission_schema};
+pub(crate) use keys::{grace_of, origins_schema, permission_schema};
 pub use members::{INVITATION_LIFE, InvitationInput, InvitationShown, MemberChange, Newcomer, invitation_path};
 pub use oidc::{OIDC_WAIT, OidcBegun, OidcCallback, OidcGroup, OidcOptions, OidcProblem, oidc_issuer_check};
 pub use overview::Glance;
@@ -49,6 +51,7 @@ pub use usage::{
     UsageOverview, UsagePart, UsageSeries,
 };
 pub(crate) use usage::{tokens, zone_by_name};
+pub use webhooks::{AttemptAnswer, WebhookChange, WebhookInput, WebhookRotateInput, WebhookShown};
 
 use crate::ManageOptions;
 
@@ -132,6 +135,10 @@ pub enum Noun {
     Member,
     /// An invitation into an account.
     Invitation,
+    /// An endpoint that notices are posted to.
+    Webhook,
+    /// A notice on its way to one.
+    Delivery,
     /// Anything else.
     Thing,
 }
@@ -151,6 +158,8 @@ impl Noun {
             Self::Session => "session",
             Self::Member => "member",
             Self::Invitation => "invitation",
+            Self::Webhook => "webhook",
+            Self::Delivery => "delivery",
             Self::Thing => "thing",
         }
     }

@@ -20,7 +20,9 @@ use tollgate_core::{
 };
 use tollgate_manage::{
     Inference, InferenceFuture, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions, UpstreamHealthSource,
-    UpstreamHealthView, UpstreamProbe, services,
+    UpstreamHealthView, UpstreamProbe,
+    notify::{Notifier, NotifyOptions},
+    services,
 };
 use tollgate_store::{Store, StoreOptions};
 use tower::ServiceExt;
@@ -101,6 +103,7 @@ pub struct House {
     pub world: World,
     pub master_key: MasterKey,
     pub operator: String,
+    pub notifier: Notifier,
     clock: Turned,
     _directory: TempDir,
 }
@@ -142,6 +145,13 @@ impl House {
         Self::open_at(None).await
     }
     pub async fn open_at(public_url: Option<&str>) -> Self {
+        Self::open_with(public_url, NotifyOptions::default()).await
+    }
+    /// One that tells people so.
+    pub async fn open_telling(notify: NotifyOptions) -> Self {
+        Self::open_with(None, notify).await
+    }
+    async fn open_with(public_url: Option<&str>, notify: NotifyOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Turned(Arc::new(AtomicI64::new(NOW_MS)));
         let world = World::new(clock.clone(), Counted(AtomicU64::new(1)));
@@ -156,7 +166,10 @@ impl House {
         let master_key = MasterKey::from_bytes([7; 32]);
         let prefix = Prefix::default();
         let token = services::bootstrap_operator_token(&store, &master_key, &prefix, &world).await.unwrap();
+        let notifier = Notifier::new(notify, store.clone(), world.clone(), master_key.clone()).unwrap();
+        notifier.console_at("https://tollgate.example");
         let router = tollgate_manage::router(ManageOptions {
+            notifier: notifier.clone(),
             store: store.clone(),
             world: world.clone(),
             master_key: master_key.clone(),
@@ -174,7 +187,7 @@ impl House {
             version: "0.0.0-test",
         });
         let operator = token.expose().to_owned();
-        Self { router, store, world, master_key, operator, clock, _directory: directory }
+        Self { router, store, world, master_key, operator, clock, notifier, _directory: directory }
     }
     pub fn turn_clock(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
