@@ -3,9 +3,12 @@
 //! Each test opens a house of its own, makes what the script needs through the API, and hands it over. What holds for
 //! every page (nothing from elsewhere, no broken policy, no failed script) is watched by `tests/browser/lib.mjs`.
 
-use tollgate_tests::{Engine, House, browser, json};
+use tollgate_tests::{Engine, FakeUpstream, House, browser, json};
 
-use crate::sign_in::{self, Provider};
+use crate::{
+    fleet,
+    sign_in::{self, Provider},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_page_may_do_is_seen_when_a_page_does_it() {
@@ -56,4 +59,24 @@ async fn every_page_answers_fits_and_can_be_used_by_everybody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_rotated_and_switched_models_tried_accounts_suspended() {
     browser::run(&House::open(Engine::Sqlite).await, "beyond", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_deployment_says_what_comes_first() {
+    let house = House::open_bare(Engine::Sqlite, FakeUpstream::start().await, |options, _| options).await;
+    browser::run(&house, "empty", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_does_everything_in_forms_that_are_wrong_first() {
+    browser::run(&House::open(Engine::Sqlite).await, "operator", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_revokes_a_key_while_a_node_is_silent_is_told_so_and_then_when_it_was_dead() {
+    // A little longer than a call waits for the proof.
+    let house = fleet::house_with_lease("36s").await;
+    let other = fleet::second_node(&house).await;
+    // The script stops it when everything else is prepared: its lease runs from then on.
+    browser::run(&house, "silent", json!({"silent": other.pid().as_raw_nonzero().get()})).await;
 }

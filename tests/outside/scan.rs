@@ -118,7 +118,7 @@ fn repository_with_keys() -> (Repository, Vec<Planted>, Vec<String>) {
     let names = || FORMS.iter().map(|form| form.name).chain(PLACES);
     for (number, name) in names().cycle().take(PLANTED).enumerate() {
         // Keys and access tokens.
-        planted.entry(name).or_default().push(keys.key(if number / ways % 2 == 0 { "tg" } else { "tga" }));
+        planted.entry(name).or_default().push(keys.key(if (number / ways).is_multiple_of(2) { "tg" } else { "tga" }));
     }
     let mut known = Vec::new();
     let mut decoys = Vec::new();

@@ -120,8 +120,10 @@ impl Store {
         let mut detail = json!({
             "name": new.name, "public_id": new.public_id.as_str(), "models": new.permission, "expires_at": new.expires_at,
         });
-        if !new.allowed_origins.is_empty() {
-            detail["allowed_origins"] = json!(new.allowed_origins);
+        if let Some(detail) = detail.as_object_mut()
+            && !new.allowed_origins.is_empty()
+        {
+            detail.insert("allowed_origins".to_owned(), json!(new.allowed_origins));
         }
         write.audit("key.create", Subject::new(id).of(account.no), detail).await?;
         let key = read(&mut write, None, id).await?;

@@ -178,7 +178,7 @@ impl House {
             public_url: public_url.map(Into::into),
             sign_in: SignInOptions {
                 session_life: std::time::Duration::from_secs(14 * 86_400),
-                session_idle: std::time::Duration::from_secs(14 * 86_400),
+                session_idle: std::time::Duration::from_secs(7 * 86_400),
                 oidc: None,
             },
             upstream_health: Arc::new(Health),

@@ -152,8 +152,7 @@ impl Authority {
     pub fn key_revoke(&mut self, key: usize) -> (Seq, Vec<(Id<Node>, Standing)>) {
         let is_repeat = std::mem::replace(&mut self.is_revoked[key], true);
         if !is_repeat {
-            models: None,
-            allowed_origins: Default::default(),
+            self.changes.push(ChangeKind::Key(no(key)));
             self.hint = Some(Hint::Change);
         }
         let members = if is_repeat && self.is(Mutant::Repeat) { Vec::new() } else { self.members() };

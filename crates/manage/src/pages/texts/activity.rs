@@ -16,6 +16,7 @@ texts! {
         what: "What", "Việc gì";
         where_from: "From where", "Từ đâu";
         details: "Details", "Chi tiết";
+        check_filter: "Something in the filter is not right: see what is said beside the field.", "Bộ lọc có chỗ chưa đúng: hãy xem thông báo bên cạnh trường.";
         none: "Nothing was recorded that fits. Widen the filter.", "Không có mục nào phù hợp. Hãy mở rộng bộ lọc.";
         program: "the program ({})", "chương trình ({})";
         somebody: "somebody who is gone", "người dùng không còn tồn tại";

@@ -5,6 +5,7 @@ texts! {
     OpCommon {
         show: "Show", "Hiển thị";
         show_all: "Show all", "Hiển thị tất cả";
+        nothing_yet: "Nothing here yet", "Chưa có gì ở đây";
         nothing_found: "Nothing found", "Không tìm thấy gì";
         created: "Created", "Ngày tạo";
         save: "Save", "Lưu";
@@ -217,7 +218,7 @@ texts! {
         ill: "Not answering", "Không phản hồi";
         about: "About", "Thông tin";
         client_gone: "When a client hangs up", "Khi máy khách ngắt kết nối";
-        cancel_means: "cancel: stop the upstream", "cancel: dừng máy chủ";
+        cancel_means: "cancel: stop the upstream", "cancel: dừng xử lý ở máy chủ";
         drain_means: "drain: read on for the usage", "drain: đọc tiếp để tính mức sử dụng";
         credential: "Credential", "Thông tin xác thực";
         set: "set", "đã đặt";
@@ -274,11 +275,11 @@ texts! {
         create: "Add model", "Thêm mô hình";
         none: "Customers need a model to call. Add the first one.", "Khách hàng cần có mô hình để gọi. Hãy thêm mô hình đầu tiên.";
         kind: "Kind", "Loại";
-        kind_chat: "Chat", "Trò chuyện";
-        kind_embedding: "Embedding", "Nhúng";
+        kind_chat: "Chat", "Hội thoại";
+        kind_embedding: "Embedding", "Vector nhúng";
         kind_rerank: "Rerank", "Xếp hạng lại";
-        kind_transcription: "Transcription", "Chuyển giọng nói thành văn bản";
-        kind_speech: "Speech", "Giọng nói";
+        kind_transcription: "Transcription", "Giọng nói thành văn bản";
+        kind_speech: "Speech", "Văn bản thành giọng nói";
         kind_image: "Image", "Hình ảnh";
         price: "Price", "Giá";
         free: "free", "miễn phí";
