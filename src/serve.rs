@@ -18,7 +18,7 @@ use tollgate_gateway::{
     Gateway, GatewayOptions, JournalOptions, Limits, Management, journal::SyncMode, serve_management,
 };
 use tollgate_manage::{
-    ManageOptions,
+    Background, ManageOptions,
     services::{bootstrap_operator_token, sign_in_link, sign_in_path},
 };
 
@@ -38,6 +38,8 @@ use crate::{
 const MANAGEMENT_THREADS: usize = 2;
 /// Threads of the management runtime that may wait for the disk.
 const MOST_BLOCKING_THREADS: usize = 8;
+/// How long a stop waits for work that nobody waits for: reports of leaked keys that were answered already.
+const BACKGROUND_STOP: Duration = Duration::from_secs(5);
 /// How often upstreams are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often old request rows and minute sums are deleted.
@@ -108,13 +110,14 @@ pub struct Running {
     metrics: Option<MetricsServer>,
     manage: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     chores: tokio::task::JoinHandle<()>,
+    background: Background,
 }
 
 impl Running {
     /// Starts all parts: management, the gateway, metrics. When this returns, requests are served.
     pub async fn start(deployment: Deployment) -> anyhow::Result<Self> {
         let Deployment { settings, world, master_key, store, .. } = &deployment;
-        let watch = Watch::new(world.clone());
+        let (watch, background) = (Watch::new(world.clone()), Background::default());
         let manage_options = ManageOptions {
             store: store.clone(),
             world: world.clone(),
@@ -123,6 +126,8 @@ impl Running {
             contact_url: Some(settings.contact_url.clone()),
             public_url: settings.public_url.clone(),
             sign_in: settings.sign_in.clone(),
+            leaks: settings.leaks.clone(),
+            background: background.clone(),
             inference: Arc::new(OwnGateway(watch.clone())),
             upstream_health: Arc::new(watch.clone()),
             upstream_probe: Arc::new(Prober::new()),
@@ -159,7 +164,7 @@ impl Running {
             (stop, tokio::spawn(serve_management(listener, front, limits, stopped)))
         });
         let chores = tokio::spawn(chores(watch.clone(), deployment.store.clone(), deployment.settings.clone()));
-        Ok(Self { url, manage_url, metrics_url, watch, metrics, manage, chores, deployment })
+        Ok(Self { url, manage_url, metrics_url, watch, metrics, manage, chores, background, deployment })
     }
 
     /// Where people manage: what links begin with.
@@ -194,6 +199,9 @@ impl Running {
         if let Some((stop, task)) = self.manage {
             let _ = stop.send(());
             let _ = task.await;
+        }
+        if !self.background.finish(BACKGROUND_STOP).await {
+            tracing::warn!("work of the management plane was cut short");
         }
         self.chores.abort();
         drop(self.metrics);

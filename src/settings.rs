@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod environment;
+mod leaks;
 mod read;
 mod show;
 mod sign_in;
@@ -178,6 +179,8 @@ pub struct Settings {
     pub contact_url: String,
     /// `sign_in`
     pub sign_in: tollgate_manage::SignInOptions,
+    /// `leaks`
+    pub leaks: tollgate_manage::LeakOptions,
     /// `usage.keep_requests`
     pub keep_requests: Duration,
     /// `usage.keep_minutes`
@@ -335,6 +338,7 @@ impl Settings {
             },
             contact_url: contact_url(&keys)?,
             sign_in: sign_in::options(&root, base, environment)?,
+            leaks: leaks::options(&root, base, environment)?,
             keep_requests: usage.duration("keep_requests", HOUR, DAY * 36_500)?,
             keep_minutes: usage.duration("keep_minutes", DAY, DAY * 36_500)?,
             keep_audit: match audit.text("keep")? {

@@ -1,6 +1,7 @@
 //! The measurements.
 
 mod keys;
+mod leaks;
 mod requests;
 mod revoke;
 mod start;
@@ -14,11 +15,12 @@ use crate::{Line, Scale};
 type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Measurement); 5] = [
+pub const ALL: [(&str, Measurement); 6] = [
     ("requests", requests::measure),
     ("start", start::measure),
     ("keys", keys::measure),
     ("revoke", revoke::measure),
+    ("leaks", leaks::measure),
     ("usage", usage::measure),
 ];
 

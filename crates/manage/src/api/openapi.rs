@@ -17,8 +17,9 @@ use utoipa::openapi::{
 use crate::problem::{CODES, Problem};
 
 /// What each tag is about.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("keys", "API keys for inference"),
+    ("leaks", "Keys and access tokens that were found in public"),
     ("usage", "What was used"),
     ("models", "The catalogue"),
     ("me", "Who the caller is"),

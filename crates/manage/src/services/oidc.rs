@@ -5,7 +5,7 @@
 //! `state`, `nonce` and PKCE verifier is new for each sign-in; a code works once, since the provider takes it once.
 //! Tokens and codes go to nobody and into no log.
 
-mod http;
+pub(super) mod http;
 
 use std::{
     collections::HashMap,

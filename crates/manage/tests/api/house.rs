@@ -19,8 +19,8 @@ use tollgate_core::{
     world::{Clock, Entropy},
 };
 use tollgate_manage::{
-    Inference, InferenceFuture, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions, UpstreamHealthSource,
-    UpstreamHealthView, UpstreamProbe, services,
+    Inference, InferenceFuture, LeakOptions, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions,
+    UpstreamHealthSource, UpstreamHealthView, UpstreamProbe, services,
 };
 use tollgate_store::{Store, StoreOptions};
 use tower::ServiceExt;
@@ -101,6 +101,7 @@ pub struct House {
     pub world: World,
     pub master_key: MasterKey,
     pub operator: String,
+    pub background: tollgate_manage::Background,
     clock: Turned,
     _directory: TempDir,
 }
@@ -142,6 +143,10 @@ impl House {
         Self::open_at(None).await
     }
     pub async fn open_at(public_url: Option<&str>) -> Self {
+        let leaks = LeakOptions { token_type: "tollgate_api_key".into(), ..LeakOptions::default() };
+        Self::open_with(public_url, leaks).await
+    }
+    pub async fn open_with(public_url: Option<&str>, leaks: LeakOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Turned(Arc::new(AtomicI64::new(NOW_MS)));
         let world = World::new(clock.clone(), Counted(AtomicU64::new(1)));
@@ -156,6 +161,7 @@ impl House {
         let master_key = MasterKey::from_bytes([7; 32]);
         let prefix = Prefix::default();
         let token = services::bootstrap_operator_token(&store, &master_key, &prefix, &world).await.unwrap();
+        let background = tollgate_manage::Background::default();
         let router = tollgate_manage::router(ManageOptions {
             store: store.clone(),
             world: world.clone(),
@@ -168,13 +174,15 @@ impl House {
                 session_idle: std::time::Duration::from_secs(14 * 86_400),
                 oidc: None,
             },
+            leaks,
+            background: background.clone(),
             upstream_health: Arc::new(Health),
             upstream_probe: Arc::new(Probe),
             inference: Arc::new(Echo),
             version: "0.0.0-test",
         });
         let operator = token.expose().to_owned();
-        Self { router, store, world, master_key, operator, clock, _directory: directory }
+        Self { router, store, world, master_key, operator, background, clock, _directory: directory }
     }
     pub fn turn_clock(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds * 1_000, Ordering::SeqCst);

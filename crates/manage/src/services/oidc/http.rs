@@ -1,4 +1,4 @@
-//! The calls that this program makes to an identity provider: one connection each, bounded in time and size.
+//! The calls that this program makes to an identity provider, and to GitHub about leaked keys: one connection each, bounded in time and size.
 //!
 //! Certificates are always verified, against the system's roots; plain `http` goes to this machine alone. Redirections are
 //! not followed: what a provider answers is read from the address that it named.
@@ -33,7 +33,7 @@ const LARGEST_ANSWER: usize = 512 << 10;
 
 /// Why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub(in crate::services) enum CallError {
     #[error("the provider's address must be https, or http on this machine")]
     Address,
     #[error("the provider did not answer within {CALL:?}")]
@@ -50,7 +50,7 @@ pub(super) enum CallError {
 
 /// Makes the calls.
 #[derive(Default)]
-pub(super) struct HttpClient {
+pub(in crate::services) struct HttpClient {
     /// Made with the first `https` call: reading the system's roots takes time.
     tls: OnceLock<Result<TlsConnector, rustls::Error>>,
 }
