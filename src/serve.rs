@@ -19,7 +19,7 @@ use tollgate_gateway::{
     Gateway, GatewayOptions, JournalOptions, Limits, Management, journal::SyncMode, serve_management,
 };
 use tollgate_manage::{
-    ManageOptions,
+    Background, ManageOptions,
     notify::Notifier,
     services::{bootstrap_operator_token, sign_in_link, sign_in_path},
 };
@@ -41,6 +41,8 @@ use crate::{
 const MANAGEMENT_THREADS: usize = 2;
 /// Threads of the management runtime that may wait for the disk.
 const MOST_BLOCKING_THREADS: usize = 8;
+/// How long a stop waits for work that nobody waits for: reports of leaked keys that were answered already.
+const BACKGROUND_STOP: Duration = Duration::from_secs(5);
 /// How often upstreams are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often old request rows and minute sums are deleted.
@@ -112,13 +114,14 @@ pub struct Running {
     manage: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     telling: (oneshot::Sender<()>, tokio::task::JoinHandle<()>),
     chores: tokio::task::JoinHandle<()>,
+    background: Background,
 }
 
 impl Running {
     /// Starts all parts: management, the gateway, metrics. When this returns, requests are served.
     pub async fn start(deployment: Deployment) -> anyhow::Result<Self> {
         let Deployment { settings, world, master_key, store, .. } = &deployment;
-        let watch = Watch::new(world.clone());
+        let (watch, background) = (Watch::new(world.clone()), Background::default());
         let notifier = Notifier::new(settings.notify.clone(), store.clone(), world.clone(), master_key.clone());
         let notifier = notifier.context("mail cannot be sent so")?;
         let manage_options = ManageOptions {
@@ -129,6 +132,8 @@ impl Running {
             contact_url: Some(settings.contact_url.clone()),
             public_url: settings.public_url.clone(),
             sign_in: settings.sign_in.clone(),
+            leaks: settings.leaks.clone(),
+            background: background.clone(),
             inference: Arc::new(OwnGateway(watch.clone())),
             upstream_health: Arc::new(watch.clone()),
             upstream_probe: Arc::new(Prober::new()),
@@ -174,7 +179,7 @@ impl Running {
         }));
         let chores = tokio::spawn(chores(watch.clone(), deployment.store.clone(), deployment.settings.clone()));
         let telling = (stop_telling, telling);
-        Ok(Self { url, manage_url, metrics_url, watch, metrics, manage, telling, chores, deployment })
+        Ok(Self { url, manage_url, metrics_url, watch, metrics, manage, telling, chores, background, deployment })
     }
 
     /// Where people manage: what links begin with.
@@ -213,6 +218,9 @@ impl Running {
         let (stop, telling) = self.telling;
         let _ = stop.send(());
         let _ = telling.await;
+        if !self.background.finish(BACKGROUND_STOP).await {
+            tracing::warn!("work of the management plane was cut short");
+        }
         self.chores.abort();
         drop(self.metrics);
         self.deployment.store.close().await;

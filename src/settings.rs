@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod environment;
+mod leaks;
 mod notify;
 mod read;
 mod show;
@@ -179,6 +180,8 @@ pub struct Settings {
     pub contact_url: String,
     /// `sign_in`
     pub sign_in: tollgate_manage::SignInOptions,
+    /// `leaks`
+    pub leaks: tollgate_manage::LeakOptions,
     /// `mail` and `webhooks`
     pub notify: tollgate_manage::notify::NotifyOptions,
     /// `usage.keep_requests`
@@ -338,6 +341,7 @@ impl Settings {
             },
             contact_url: contact_url(&keys)?,
             sign_in: sign_in::options(&root, base, environment)?,
+            leaks: leaks::options(&root, base, environment)?,
             notify: notify::options(&root, base, environment)?,
             keep_requests: usage.duration("keep_requests", HOUR, DAY * 36_500)?,
             keep_minutes: usage.duration("keep_minutes", DAY, DAY * 36_500)?,

@@ -2,6 +2,7 @@
 
 mod keys;
 mod pages;
+mod leaks;
 mod requests;
 mod revoke;
 mod scan;
@@ -17,10 +18,12 @@ type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
 
 /// All of them, by name.
 pub const ALL: [(&str, Measurement); 7] = [
+pub const ALL: [(&str, Measurement); 6] = [
     ("requests", requests::measure),
     ("start", start::measure),
     ("keys", keys::measure),
     ("revoke", revoke::measure),
+    ("leaks", leaks::measure),
     ("usage", usage::measure),
     ("pages", pages::measure),
     ("scan", scan::measure),

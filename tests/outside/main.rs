@@ -14,6 +14,7 @@
 //! | [`management`] | the management API's manners |
 //! | [`authorization`] | every endpoint as everybody |
 //! | [`lifecycle`] | plans, users, models and settings that change at run time |
+//! | [`leaks`] | keys that were found in public |
 //! | [`fleet`] | several nodes on one store |
 //! | [`https`] | upstreams over TLS, verified |
 //! | [`outage`] | a store that is gone, a node that stops |
@@ -39,6 +40,7 @@ mod errors;
 mod fleet;
 mod harness;
 mod https;
+mod leaks;
 mod lifecycle;
 mod load;
 mod main_job;

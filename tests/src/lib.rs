@@ -13,6 +13,7 @@
 //! | [`liar`] | an identity provider that lies on demand |
 //! | [`upstream`] | the fake upstream and its ledger |
 //! | [`proxy`] | a TCP proxy that can be cut, between a node and its store |
+//! | [`github`] | a stand-in for GitHub's secret scanning |
 //! | [`tls`] | TLS in front of the fake upstream, with an authority of our own |
 //! | [`cli`] | the command line |
 //! | [`leak`] | keys, hidden as people hide them without meaning to |
@@ -26,6 +27,7 @@
 pub mod browser;
 pub mod cli;
 pub mod engine;
+pub mod github;
 pub mod house;
 pub mod http;
 pub mod leak;

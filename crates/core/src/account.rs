@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{Id, No},
+    leak::OnLeak,
     name::{Email, Handle, Label},
     time::Timestamp,
 };
@@ -28,6 +29,8 @@ pub struct Account {
     pub suspended_at: Option<Timestamp>,
     /// What it subscribed to.
     pub subscription: Option<Subscription>,
+    /// What happens to its keys that are found in public.
+    pub on_leak: OnLeak,
     /// When it was made.
     pub created_at: Timestamp,
     /// Grows with each change; the `etag`.

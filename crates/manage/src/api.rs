@@ -6,6 +6,7 @@
 mod accounts;
 mod audit;
 mod keys;
+mod leaks;
 mod me;
 mod members;
 mod models;
@@ -53,6 +54,8 @@ fn table() -> OpenApiRouter<Services> {
         .routes(routes!(keys::disable))
         .routes(routes!(keys::enable))
         .routes(routes!(keys::rotate))
+        .routes(routes!(leaks::report))
+        .routes(routes!(leaks::tell))
         .routes(routes!(usage::report))
         .routes(routes!(usage::latency))
         .routes(routes!(models::list, models::create))

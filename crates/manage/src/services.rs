@@ -7,6 +7,7 @@ mod accounts;
 mod catalog;
 mod confirm;
 mod keys;
+mod leaks;
 mod members;
 mod oidc;
 pub(crate) mod outgoing;
@@ -37,6 +38,8 @@ pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, Upstre
 pub use confirm::{Confirmed, Effective, EffectiveNode};
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
 pub(crate) use keys::{grace_of, origins_schema, permission_schema};
+pub(crate) use leaks::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal};
+pub use leaks::{LeakInput, LeakOptions, LeakOutcome, MOST_REPORTED};
 pub use members::{INVITATION_LIFE, InvitationInput, InvitationShown, MemberChange, Newcomer, invitation_path};
 pub use oidc::{OIDC_WAIT, OidcBegun, OidcCallback, OidcGroup, OidcOptions, OidcProblem, oidc_issuer_check};
 pub use overview::Glance;
@@ -81,6 +84,7 @@ pub struct Inner {
     session_prefix: Prefix,
     passwords: passwords::Passwords,
     oidc: Option<oidc::Oidc>,
+    leaks: leaks::Leaks,
 }
 
 impl Services {
@@ -95,6 +99,7 @@ impl Services {
             session_prefix: options.prefix.for_sessions(),
             passwords: passwords::Passwords::new(options.master_key.password_pepper(), options.world.clone()),
             oidc: options.sign_in.oidc.clone().map(oidc::Oidc::new),
+            leaks: leaks::Leaks::new(&options.leaks),
             options,
         }))
     }

@@ -19,6 +19,7 @@ use crate::problem::{CODES, Problem};
 /// What each tag is about.
 const TAGS: [(&str, &str); 12] = [
     ("keys", "API keys for inference"),
+    ("leaks", "Keys and access tokens that were found in public"),
     ("usage", "What was used"),
     ("models", "The catalogue"),
     ("me", "Who the caller is"),

@@ -92,6 +92,8 @@ async fn services(directory: &tempfile::TempDir) -> Services {
             session_idle: Duration::from_secs(3_600),
             oidc: None,
         },
+        leaks: Default::default(),
+        background: Default::default(),
         upstream_health: Arc::new(Nowhere),
         upstream_probe: Arc::new(Nowhere),
         inference: Arc::new(Nowhere),

@@ -7,6 +7,7 @@ mod catalog;
 mod house;
 mod keys;
 mod keys_pages;
+mod leaks;
 mod manners;
 mod models_pages;
 mod notify;
