@@ -17,8 +17,7 @@ use crate::{Line, Scale};
 type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Measurement); 7] = [
-pub const ALL: [(&str, Measurement); 6] = [
+pub const ALL: [(&str, Measurement); 8] = [
     ("requests", requests::measure),
     ("start", start::measure),
     ("keys", keys::measure),

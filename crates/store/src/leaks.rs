@@ -25,7 +25,7 @@ use self::log::{Log, Noted};
 use crate::{
     Committed, Result, Store,
     bulk::{self, Insert, placeholders},
-    changes::clock::Reading,
+    changes::clock,
     engine::Tx,
     keys::row::{read_leak, state, state_parts},
     notices,
@@ -106,7 +106,7 @@ impl Store {
         let at: Vec<usize> = (0..reports.len()).filter(|at| known.get(*at).is_some_and(Option::is_some)).collect();
         let mut fates = vec![None; reports.len()];
         if at.is_empty() {
-            return Ok(Committed { value: fates, seq: Seq(0), members: Vec::new(), since: Reading::now() });
+            return Ok(Committed { value: fates, seq: Seq(0), members: Vec::new(), since: clock::now() });
         }
         let some: Vec<LeakReport> = at.iter().filter_map(|at| reports.get(*at).cloned()).collect();
         let mut write = self.write(actor).await?;
