@@ -17,7 +17,7 @@ use utoipa::openapi::{
 use crate::problem::{CODES, Problem};
 
 /// What each tag is about.
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("keys", "API keys for inference"),
     ("leaks", "Keys and access tokens that were found in public"),
     ("usage", "What was used"),
