@@ -21,6 +21,7 @@ mod tokens;
 mod upstreams;
 mod usage;
 mod users;
+mod webhooks;
 mod words;
 
 use std::process::ExitCode;
@@ -90,7 +91,11 @@ enum Command {
     Audit(Noun<audit::AuditCommand>),
     /// Find keys in files, archives and git histories, offline, and have them disabled
     Scan(scan::ScanArguments),
-    /// Check configuration, store, disk, upstreams and clock, and say what to do about each fault
+    /// Where notices are posted, such as of a leaked key
+    Webhooks(Noun<webhooks::WebhooksCommand>),
+    /// Mail to owners and operators
+    Mail(Noun<webhooks::MailCommand>),
+    /// Check configuration, store, disk, mail, upstreams and clock, and say what to do about each fault
     Doctor(doctor::DoctorArguments),
     /// Print the management API's OpenAPI 3.1 document
     Openapi,
@@ -203,6 +208,8 @@ fn dispatch(command: &Command, environment: &Environment) -> Result<(), Failure>
         Command::Nodes(noun) => nodes::run(&noun.command, &api(&noun.server)?),
         Command::Audit(noun) => audit::run(&noun.command, &api(&noun.server)?),
         Command::Scan(arguments) => scan::run(arguments, environment),
+        Command::Webhooks(noun) => webhooks::run(&noun.command, &api(&noun.server)?),
+        Command::Mail(noun) => webhooks::mail(&noun.command, &api(&noun.server)?),
         Command::Doctor(arguments) => doctor::run(arguments, environment),
         Command::Openapi => Screen::real(environment, false).print(&tollgate_manage::openapi_json()),
         Command::Config { defaults, store } => {

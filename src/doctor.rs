@@ -98,7 +98,10 @@ pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<(),
             let file = settings.file.as_ref().map_or("no file, defaults".to_owned(), |path| path.display().to_string());
             findings.well("configuration", file);
             files(&settings, &mut findings);
-            serve::runtime()?.block_on(store(&settings, &world, &mut findings));
+            serve::runtime()?.block_on(async {
+                store(&settings, &world, &mut findings).await;
+                mail(&settings, &mut findings).await;
+            });
         }
     }
     open_files(&mut findings);
@@ -267,6 +270,24 @@ async fn store(settings: &Settings, world: &World, findings: &mut Findings) {
         upstreams(&store, &key, world, findings).await;
     }
     store.close().await;
+}
+
+/// The mail server: its greeting, its certificate, its login.
+async fn mail(settings: &Settings, findings: &mut Findings) {
+    const ABOUT: &str = "mail";
+    let Some(options) = &settings.notify.mail else {
+        let found = "none is sent: nobody hears of a leaked key but through the console and webhooks";
+        findings.care(ABOUT, found, "set [mail] host and from");
+        return;
+    };
+    match tollgate_manage::notify::mail_check(options).await {
+        Ok(()) => findings.well(ABOUT, format!("{} answers, and takes the login", options.host)),
+        Err(error) => {
+            let advice =
+                "correct [mail]: host, port, tls, username, password; the certificate must be valid for the host";
+            findings.fault(ABOUT, format!("{}: {error}", options.host), advice);
+        }
+    }
 }
 
 async fn master_key(settings: &Settings, store: Option<&Store>, findings: &mut Findings) -> Option<MasterKey> {

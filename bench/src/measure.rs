@@ -2,6 +2,7 @@
 
 mod keys;
 mod pages;
+mod leaks;
 mod requests;
 mod revoke;
 mod scan;
@@ -16,11 +17,12 @@ use crate::{Line, Scale};
 type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Measurement); 7] = [
+pub const ALL: [(&str, Measurement); 8] = [
     ("requests", requests::measure),
     ("start", start::measure),
     ("keys", keys::measure),
     ("revoke", revoke::measure),
+    ("leaks", leaks::measure),
     ("usage", usage::measure),
     ("pages", pages::measure),
     ("scan", scan::measure),

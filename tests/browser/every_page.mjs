@@ -22,6 +22,7 @@ const MUST_SEE = [
   '/a/{}/models/{}',
   '/a/{}/members',
   '/a/{}/activity',
+  '/a/{}/webhooks',
   '/me',
   '/operator/accounts',
   '/operator/plans',

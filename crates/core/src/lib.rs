@@ -13,6 +13,7 @@
 //! | [`time`] | instants in Unix milliseconds |
 //! | [`world`] | the clock and entropy as parameters |
 //! | [`key`] | the API key, its lifecycle and permission |
+//! | [`leak`] | reports of keys that were found in public |
 //! | [`account`] | accounts, plans, users, roles, actors |
 //! | [`catalog`] | models, routes, upstreams |
 //! | [`money`] | prices and costs, integers only |
@@ -27,6 +28,7 @@ pub mod change;
 pub mod id;
 pub mod key;
 pub mod lease;
+pub mod leak;
 pub mod money;
 pub mod name;
 pub mod notice;

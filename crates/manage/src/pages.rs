@@ -21,7 +21,7 @@ mod flash;
 mod form;
 mod home;
 #[cfg(test)]
-mod hostile;
+pub(crate) mod hostile;
 mod invitation;
 mod keys;
 mod look;
@@ -32,9 +32,10 @@ mod once;
 mod operator;
 mod sheet;
 mod sign_in;
-mod texts;
+pub(crate) mod texts;
 mod usage;
 mod viewer;
+mod webhooks;
 mod when;
 
 use askama::Template;
@@ -70,6 +71,7 @@ pub(crate) fn router(services: &Services) -> Router<Services> {
         .merge(members::router())
         .merge(sign_in::router())
         .merge(usage::router())
+        .merge(webhooks::router())
         .route("/assets/{name}", get(assets::serve))
         .route("/preferences", post(home::preferences))
         .layer(axum::middleware::from_fn_with_state(services.clone(), failure::dress))

@@ -83,7 +83,7 @@ pub(crate) const CODES: &[(&str, u16, &str)] = &[
 
 impl Problem {
     /// A problem of a code of [`CODES`].
-    fn new(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         let (status, title) = known.map_or((500, "Internal error"), |(_, status, title)| (*status, *title));
         let kind = format!("urn:tollgate:problem:{code}");
@@ -230,6 +230,9 @@ pub(crate) fn with_contact(error: ServiceError, contact_url: Option<&String>) ->
 pub(crate) async fn no_such_page(request: Request) -> Response {
     if request.uri().path().starts_with("/api/") {
         return Problem::new("not_found", "there is no such path; /api/v1/openapi.json lists them all").into_response();
+    }
+    if request.uri().path().starts_with("/hooks/") {
+        return Problem::new("not_found", "there is no such path").into_response();
     }
     crate::pages::not_found(request.headers())
 }

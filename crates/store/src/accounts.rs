@@ -20,6 +20,7 @@ use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Actor, ChangeKind, Id, No, Role, Timestamp, User,
     account::{AccessToken, AccountAuth},
+    leak::OnLeak,
     name::{Email, Handle, Label},
     secret::{KeyHash, PublicId},
 };
@@ -81,6 +82,8 @@ pub struct AccountEdit {
     pub plan: Option<Option<Handle>>,
     /// When the plan lapses; `Some(None)`: it runs on.
     pub plan_until: Option<Option<Timestamp>>,
+    /// What happens to its keys that are found in public. Those that were found stay as they are.
+    pub on_leak: Option<OnLeak>,
 }
 
 /// A plan to be made.
@@ -270,6 +273,8 @@ impl Store {
             until = None;
         }
         standing |= difference.take("plan_until", &mut until, edit.plan_until, |until| json!(until));
+        let mut on_leak = account.on_leak;
+        difference.take("on_leak", &mut on_leak, edit.on_leak, |on_leak| json!(on_leak));
         if plan.is_none() && until.is_some() {
             return Err(StoreError::State("an account without a plan has no end of one"));
         }
@@ -282,10 +287,18 @@ impl Store {
         };
         write
             .execute(
-                "UPDATE accounts SET name = $2, suspended_at = $3, plan_no = $4, plan_until = $5, search_text = $6,
+                "UPDATE accounts SET name = $2, suspended_at = $3, plan_no = $4, plan_until = $5, search_text = $6, on_leak = $7,
                     version = version + 1
                  WHERE no = $1",
-                values![account.no, &name, suspended_at, plan_no, until, search::of_account(&account.handle, &name)],
+                values![
+                    account.no,
+                    &name,
+                    suspended_at,
+                    plan_no,
+                    until,
+                    search::of_account(&account.handle, &name),
+                    &on_leak
+                ],
             )
             .await?;
         if standing {

@@ -40,6 +40,11 @@ const STEPS: &[Step] = &[
         postgres: include_str!("../migrations/postgres/0006_key_lists.sql"),
     },
     Step {
+        version: 7,
+        sqlite: include_str!("../migrations/sqlite/0007_leaks.sql"),
+        postgres: include_str!("../migrations/postgres/0007_leaks.sql"),
+    },
+    Step {
         version: 8,
         sqlite: include_str!("../migrations/sqlite/0008_notices.sql"),
         postgres: include_str!("../migrations/postgres/0008_notices.sql"),

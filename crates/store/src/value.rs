@@ -9,6 +9,7 @@ use tollgate_core::{
     account::RoleSource,
     catalog::{BaseUrl, Engine, ModelKind, OnClientGone},
     id::IdKind,
+    leak::{LeakSource, OnLeak},
     name::{Email, Handle, Label, ModelName, Slug},
     secret::{KeyHash, Prefix, PublicId},
 };
@@ -137,7 +138,22 @@ macro_rules! text_like {
         }
     )+ };
 }
-text_like!(Label, Handle, Slug, ModelName, Email, PublicId, BaseUrl, ModelKind, Engine, OnClientGone, Role, RoleSource);
+text_like!(
+    Label,
+    Handle,
+    Slug,
+    ModelName,
+    Email,
+    PublicId,
+    BaseUrl,
+    ModelKind,
+    Engine,
+    OnClientGone,
+    Role,
+    RoleSource,
+    LeakSource,
+    OnLeak
+);
 
 impl From<&Prefix> for Value {
     fn from(prefix: &Prefix) -> Self {

@@ -52,6 +52,9 @@ mod futures;
 #[path = "contract/keys.rs"]
 mod keys;
 #[cfg(test)]
+#[path = "contract/leaks.rs"]
+mod leaks;
+#[cfg(test)]
 #[path = "contract/nodes.rs"]
 mod nodes;
 #[cfg(test)]

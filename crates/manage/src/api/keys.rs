@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::{
     Account, Id, Key, KeyStatus, Origins, Permission, Timestamp, User,
     key::{Exposure, KeyBlock, KeyState},
+    leak::LeakSource,
     secret::KeyHint,
 };
 use tollgate_store::keys::{KeyFilter, KeyOrder, KeySort, KeyTransition};
@@ -75,7 +76,7 @@ pub(super) struct KeyView {
     /// Always null: budgets are not supported yet.
     #[schema(value_type = Option<Object>, example = json!(null))]
     budget: Option<()>,
-    /// Where and when it was found in public.
+    /// Where and when it was found in public; also of an active key whose account wants to be told only.
     leak: Option<KeyLeak>,
     /// What says that it came into browsers of strangers.
     exposure: KeyExposure,
@@ -111,13 +112,22 @@ struct KeyMaker {
     name: String,
 }
 
-/// That a key was found in public.
+/// That a key was found in public, and nobody has said since that this was a mistake.
 #[derive(Debug, Serialize, ToSchema)]
 struct KeyLeak {
+    /// When that was first reported.
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T08:00:00Z")]
     at: Timestamp,
+    /// Where, as the report says it; nobody has checked that it is harmless.
     #[schema(example = "https://github.com/acme/site/blob/main/config.js")]
     found_at: Option<String>,
+    /// By which way that came first: `github`, `github_alert`, `gitlab`, `public` (somebody without credentials) or `api` (an
+    /// owner or operator).
+    #[schema(value_type = String, example = "github")]
+    source: LeakSource,
+    /// How many reports there were, repeats included.
+    #[schema(example = 1)]
+    reports: u64,
 }
 
 /// A key with its text, this once.
@@ -163,11 +173,16 @@ struct KeyRecent {
 impl KeyView {
     pub(super) fn new(key: Key, now: Timestamp) -> Self {
         let (status, hint) = (key.status(now), key.hint());
-        let (revoked_at, leak) = match key.state {
-            KeyState::Revoked { at } => (Some(at), None),
-            KeyState::Leaked { at, found_at } => (None, Some(KeyLeak { at, found_at })),
-            KeyState::Active | KeyState::Disabled => (None, None),
+        let revoked_at = match key.state {
+            KeyState::Revoked { at } => Some(at),
+            KeyState::Active | KeyState::Disabled | KeyState::Leaked { .. } => None,
         };
+        let leak = key.leak.map(|leak| KeyLeak {
+            at: leak.at,
+            found_at: leak.found_at,
+            source: leak.source,
+            reports: leak.reports,
+        });
         Self {
             id: key.id,
             account: key.account,
@@ -415,6 +430,9 @@ pub(super) async fn disable(State(services): State<Services>, act: KeyAct) -> An
 }
 
 /// Switch a disabled key on again; a leaked one too, if the report was wrong.
+///
+/// What was reported until then is settled: a repeat that names a place which was known by then is counted and changes
+/// nothing; a report of another place, or of none, ends the key again.
 #[utoipa::path(post, path = "/api/v1/keys/{id}/enable", operation_id = "key_enable", tag = "keys",
     params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
     responses((status = 200, body = Changed<KeyView>),

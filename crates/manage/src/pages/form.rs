@@ -40,6 +40,10 @@ fn form_fields(bytes: &[u8]) -> Result<Vec<(String, String)>, ServiceError> {
 }
 
 impl Form {
+    /// As if it had been sent: to show a form with what is there.
+    pub(crate) fn of<const N: usize>(fields: [(&str, String); N]) -> Self {
+        Self(fields.map(|(name, value)| (name.to_owned(), value)).into())
+    }
     /// The first field of this name, without blanks at its ends; empty where there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.raw(name).trim()

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::{
     Account, Id, Plan, Role, Seq, Timestamp, User,
     account::{AccountAction, AuditEntry},
+    leak::OnLeak,
     name::{Email, Handle, Label},
 };
 use tollgate_store::{
@@ -71,6 +72,10 @@ pub struct AccountChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, format = DateTime, example = "2030-01-31T12:00:00Z")]
     pub plan_until: Option<Option<Timestamp>>,
+    /// What happens to its keys that are found in public: `disable`, or `tell`: they go on working, and people are told.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, example = "disable")]
+    pub on_leak: Option<OnLeak>,
 }
 
 /// A plan to be made.
@@ -237,6 +242,7 @@ impl Services {
             suspended: change.suspended,
             plan: change.plan,
             plan_until: change.plan_until,
+            on_leak: change.on_leak,
         };
         let committed = self.store().account_edit(&principal.actor(), account.id, edit, if_version).await;
         let committed = committed.map_err(ServiceError::of(Noun::Account))?;
@@ -427,7 +433,9 @@ impl Services {
         let own = principal.user().id.to_string();
         let actors: Vec<&str> = entries.iter().map(|entry| entry.actor.as_str()).filter(|id| *id != own).collect();
         let operators = self.store().operators_among(&actors).await?;
-        for entry in entries.iter_mut().filter(|entry| operators.contains(&entry.actor)) {
+        // Nor from where somebody reported a leaked key.
+        let is_hidden = |actor: &str| operators.contains(actor) || actor == "system:leaks";
+        for entry in entries.iter_mut().filter(|entry| is_hidden(&entry.actor)) {
             (entry.address, entry.token) = (None, None);
         }
         Ok(())

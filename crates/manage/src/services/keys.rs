@@ -114,6 +114,14 @@ pub enum Grace {
     Text(String),
 }
 
+/// The length of time that a field says.
+pub(crate) fn grace_of(field: &str, grace: Grace) -> Result<Duration, ServiceError> {
+    match grace {
+        Grace::Seconds(seconds) => Ok(Duration::from_secs(seconds)),
+        Grace::Text(text) => span::parse(&text).map_err(|error| ServiceError::invalid(field, error)),
+    }
+}
+
 /// A key at the one moment at which its text is there.
 #[derive(Debug)]
 pub struct KeyShown {
@@ -383,11 +391,7 @@ impl Services {
         if_version: Option<i64>,
     ) -> Result<Confirmed<KeyShown>, ServiceError> {
         let key = self.key_to_manage(principal, account, id).await?;
-        let grace = match input.grace {
-            None => Duration::ZERO,
-            Some(Grace::Seconds(seconds)) => Duration::from_secs(seconds),
-            Some(Grace::Text(text)) => span::parse(&text).map_err(|error| ServiceError::invalid("grace", error))?,
-        };
+        let grace = input.grace.map_or(Ok(Duration::ZERO), |grace| grace_of("grace", grace))?;
         if grace > LONGEST_GRACE {
             return Err(ServiceError::invalid("grace", "grace is at most 30 days"));
         }

@@ -6,7 +6,6 @@
 //! Tokens and codes go to nobody and into no log.
 
 mod groups;
-mod http;
 mod provider;
 
 use std::time::Duration;
@@ -24,10 +23,8 @@ use tollgate_core::{
 use tollgate_store::accounts::{IdentityOutcome, IdentitySignIn};
 
 pub(super) use self::provider::Oidc;
-use self::{
-    http::is_loopback,
-    provider::{Person, Wanted},
-};
+use self::provider::{Person, Wanted};
+use super::outgoing::is_loopback;
 use super::{Confirmed, ServiceError, Services, Session, Visitor};
 
 /// How long somebody may take at the provider.

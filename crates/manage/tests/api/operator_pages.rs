@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::house::{Answer, House};
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "/operator",
     "/operator/accounts",
     "/operator/plans",
@@ -15,42 +15,43 @@ const PAGES: [&str; 8] = [
     "/operator/users",
     "/operator/audit",
     "/operator/nodes",
+    "/operator/webhooks",
 ];
 
-struct Browser<'h> {
+pub(crate) struct Browser<'h> {
     house: &'h House,
     cookie: String,
 }
 
 impl<'h> Browser<'h> {
-    async fn by_link(house: &'h House, link: &str) -> Self {
+    pub(crate) async fn by_link(house: &'h House, link: &str) -> Self {
         let redeem = Request::post(link).header("host", "gate.example").header("sec-fetch-site", "same-origin");
         let signed_in = house.send(redeem.body(Body::empty()).unwrap()).await.expect(303);
         let cookie = signed_in.header("set-cookie").split(';').next().unwrap().to_owned();
         Self { house, cookie }
     }
-    async fn operator(house: &'h House) -> Self {
+    pub(crate) async fn operator(house: &'h House) -> Self {
         let link = house.link().await;
         Self::by_link(house, &link).await
     }
     /// Somebody with this role in an account.
-    async fn member(house: &'h House, account: &str, role: &str) -> Self {
+    pub(crate) async fn member(house: &'h House, account: &str, role: &str) -> Self {
         let (user, _) = house.member(account, role).await;
         let made = house.post(&format!("users/{user}/sign-in-links"), json!({})).await.expect(201).json();
         let url = made["url"].as_str().unwrap();
         Self::by_link(house, &url[url.find("/sign-in").unwrap()..]).await
     }
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         let request = Request::get(path).header("host", "gate.example").header("cookie", &self.cookie);
         self.house.send(request.body(Body::empty()).unwrap()).await
     }
-    async fn post_from(&self, site: &str, path: &str, form: &str) -> Answer {
+    pub(crate) async fn post_from(&self, site: &str, path: &str, form: &str) -> Answer {
         let request = Request::post(path).header("host", "gate.example").header("cookie", &self.cookie);
         let request =
             request.header("sec-fetch-site", site).header("content-type", "application/x-www-form-urlencoded");
         self.house.send(request.body(Body::from(form.to_owned())).unwrap()).await
     }
-    async fn post(&self, path: &str, form: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, form: &str) -> Answer {
         self.post_from("same-origin", path, form).await
     }
     /// What a sheet that is open now carries unseen.

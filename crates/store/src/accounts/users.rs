@@ -61,6 +61,17 @@ impl Store {
         let rows = self.pools().rows(AssertSqlSafe(sql), values![after, account, page.rows()]).await?;
         page.numbered(USERS, &rows, read_user)
     }
+    /// Notes the language that a user chose for itself, as a tag (`vi`). No write in the sense of the audit log: it changes
+    /// nothing that anybody may do.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn user_language_set(&self, id: Id<User>, language: &'static str) -> Result<()> {
+        let mut tx = self.pools().begin().await?;
+        let sql = "UPDATE users SET language = $2 WHERE id = $1 AND (language IS NULL OR language <> $2)";
+        tx.execute(sql, values![id, language]).await?;
+        tx.commit().await
+    }
     /// Edits a user. Disabling one, or taking its membership away, ends what it may do at once: the keys that it made
     /// there are dead as long as that lasts.
     ///

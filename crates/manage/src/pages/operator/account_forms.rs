@@ -9,11 +9,12 @@ use axum::{
 use http::StatusCode;
 use tollgate_core::{
     Plan, Timestamp,
+    leak::OnLeak,
     name::{Handle, Label},
 };
 use tollgate_store::PageRequest;
 
-use super::{Operator, Which, in_force, parse_utc, said_of, utc_field};
+use super::{Operator, Which, accounts::on_leak_word, in_force, parse_utc, said_of, utc_field};
 use crate::{
     pages::{
         Chrome, FieldErrors, Flash, Form, Paged, Place, Viewer, render,
@@ -28,6 +29,7 @@ pub(super) fn router() -> Router<Services> {
         .route("/operator/accounts/new", get(create_form).post(create))
         .route("/operator/accounts/{account}/edit", get(rename_form).post(rename))
         .route("/operator/accounts/{account}/plan", get(plan_form).post(plan_set))
+        .route("/operator/accounts/{account}/leaks", get(leaks_form).post(leaks_set))
         .route("/operator/accounts/{account}/lapse", Act::Lapse.sheet())
         .route("/operator/accounts/{account}/suspend", Act::Suspend.sheet())
         .route("/operator/accounts/{account}/resume", Act::Resume.sheet())
@@ -272,6 +274,76 @@ async fn plan_set(
         Err(error) if said_of(&error).is_some() => {
             errors.add("plan", t.unknown_plan);
             plan_page(&services, &viewer, &named, typed, false, errors).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "operator/account_leaks.html")]
+struct LeaksPage {
+    chrome: Chrome,
+    t: &'static OpAccounts,
+    c: &'static OpCommon,
+    e: &'static Errors,
+    id: String,
+    title: String,
+    version: i64,
+    /// What it is now, where somebody else changed the account.
+    now: Option<String>,
+    choices: [(&'static str, &'static str, bool); 2],
+    errors: FieldErrors,
+}
+
+/// The sheet of what happens to an account's leaked keys; `typed` is what was chosen, else what it is.
+async fn leaks_page(
+    services: &Services,
+    viewer: &Viewer,
+    named: &str,
+    typed: Option<OnLeak>,
+    errors: FieldErrors,
+) -> Paged {
+    let (t, c) = (OpAccounts::of(viewer.look.lang), OpCommon::of(viewer.look.lang));
+    let account = services.account_line(&viewer.principal, named).await?.account;
+    let chosen = typed.unwrap_or(account.on_leak);
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = LeaksPage {
+        chrome: Chrome::operator(viewer, Place::Accounts),
+        t,
+        c,
+        e: Errors::of(viewer.look.lang),
+        id: account.id.to_string(),
+        title: fill(t.on_leak_of, &[&account.name]),
+        version: account.version,
+        now: errors.get("").map(|_| fill(c.conflict_now, &[&on_leak_word(account.on_leak, t)])),
+        choices: OnLeak::ALL.map(|what| (what.as_str(), on_leak_word(what, t), what == chosen)),
+        errors,
+    };
+    Ok(render(status, &page))
+}
+
+async fn leaks_form(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
+    leaks_page(&services, &viewer, &named, None, FieldErrors::default()).await
+}
+
+async fn leaks_set(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    form: Form,
+) -> Paged {
+    let e = Errors::of(viewer.look.lang);
+    let mut errors = FieldErrors::default();
+    let Ok(on_leak) = form.text("on_leak").parse::<OnLeak>() else {
+        errors.add("on_leak", e.check_fields);
+        return leaks_page(&services, &viewer, &named, None, errors).await;
+    };
+    let change = AccountChange { on_leak: Some(on_leak), ..AccountChange::default() };
+    match services.account_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+        Ok(done) => Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), Flash::Saved)),
+        Err(ServiceError::VersionConflict) => {
+            errors.add("", e.conflict_title);
+            leaks_page(&services, &viewer, &named, Some(on_leak), errors).await
         }
         Err(error) => Err(error.into()),
     }

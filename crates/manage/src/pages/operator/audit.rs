@@ -67,8 +67,13 @@ struct AuditPage {
 
 /// The groups of actions that can be chosen; the first ones are of accounts too.
 fn groups(t: &'static Audit, of_all: bool) -> Vec<(&'static str, &'static str)> {
-    let mut groups =
-        vec![("", t.anything), ("key.", t.all_keys), ("member.", t.all_members), ("account.", t.all_accounts)];
+    let mut groups = vec![
+        ("", t.anything),
+        ("key.", t.all_keys),
+        ("key.leak", t.all_leaks),
+        ("member.", t.all_members),
+        ("account.", t.all_accounts),
+    ];
     if of_all {
         groups.extend([
             ("invitation.", t.all_invitations),
@@ -98,6 +103,8 @@ fn sentence(t: &'static Audit, action: &str, detail: &serde_json::Value) -> Opti
         "key.enable" => t.key_enable,
         "key.rotate" => t.key_rotate,
         "key.leak" => t.key_leak,
+        "key.leak_told" => t.key_leak_told,
+        "token.leak" => t.token_leak,
         "account.create" => t.account_create,
         "account.edit" => match (alone, became("suspended")) {
             (true, Some(true)) => t.account_suspend,

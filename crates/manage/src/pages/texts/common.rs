@@ -10,6 +10,7 @@ texts! {
         usage: "My usage", "Mức sử dụng của tôi";
         models: "Models", "Mô hình";
         members: "Members", "Thành viên";
+        webhooks: "Webhooks", "Webhook";
         activity: "Activity", "Nhật ký hoạt động";
         profile: "Profile and sign-in", "Hồ sơ và đăng nhập";
         operator: "Operator", "Vận hành";

@@ -90,6 +90,12 @@ texts! {
         stops_key: "Its {} active key stops at once, everywhere; running streams are cut.", "{} API Key đang bật của tài khoản ngừng ngay ở mọi nơi; các luồng đang chạy bị ngắt.";
         stops_keys: "Its {} active keys stop at once, everywhere; running streams are cut.", "{} API Key đang bật của tài khoản ngừng ngay ở mọi nơi; các luồng đang chạy bị ngắt.";
         suspend_means: "Its members see that it is suspended. Resuming brings the keys back as they were.", "Thành viên sẽ thấy tài khoản bị tạm ngưng. Khi khôi phục, các API Key hoạt động lại như cũ.";
+        on_leak: "Keys found in public", "API Key bị phát hiện công khai";
+        on_leak_change: "Change what happens to leaked keys", "Đổi cách xử lý API Key bị lộ";
+        on_leak_of: "Keys of {} that are found in public", "API Key của {} bị phát hiện công khai";
+        on_leak_disable: "Switched off at once", "Bị tắt ngay";
+        on_leak_tell: "Go on working; people are told", "Vẫn hoạt động; chỉ thông báo";
+        on_leak_hint: "Published keys are tried by strangers within minutes. Keys that were switched off already stay so.", "Key bị công khai thường bị người lạ thử dùng trong vài phút. Những key đã bị tắt vẫn giữ nguyên.";
         lapse_means: "Nothing is deleted: with a new plan the keys work again.", "Không có gì bị xóa: khi có gói mới, các API Key hoạt động lại.";
         resumes_key: "Its {} active key works again as soon as every node knows, if the plan runs.", "{} API Key đang bật sẽ hoạt động lại ngay khi mọi nút được thông báo, nếu gói còn hiệu lực.";
         resumes_keys: "Its {} active keys work again as soon as every node knows, if the plan runs.", "{} API Key đang bật sẽ hoạt động lại ngay khi mọi nút được thông báo, nếu gói còn hiệu lực.";

@@ -23,7 +23,8 @@ use serde_json::Value;
 use tokio::{sync::Mutex, sync::Semaphore, time::Instant};
 use tollgate_core::Timestamp;
 
-use super::{Begun, OidcOptions, OidcProblem, http::HttpClient};
+use super::{Begun, OidcOptions, OidcProblem};
+use crate::services::outgoing::HttpClient;
 
 /// How long a provider's discovery document and keys are used before they are read again.
 const DISCOVERY_LIFE: Duration = Duration::from_secs(3_600);
