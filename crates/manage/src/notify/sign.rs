@@ -4,7 +4,7 @@
 //! What is signed is `id.timestamp.body`, with HMAC-SHA-256 under the bytes of the secret; the header has `v1,` and base64, one
 //! for each secret that is valid. A secret is written `whsec_` and base64.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use base64ct::{Base64, Encoding as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tollgate_core::{Timestamp, World, seal::SecretText};
@@ -19,18 +19,18 @@ const SECRET_BYTES: usize = 32;
 pub(crate) fn new_secret(world: &World) -> SecretText {
     let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
     world.fill(bytes.as_mut());
-    SecretText::new(format!("{PREFIX}{}", BASE64.encode(bytes.as_ref())))
+    SecretText::new(format!("{PREFIX}{}", Base64::encode_string(bytes.as_ref())))
 }
 
 /// The header `webhook-signature` for these secrets, in seconds at `at`; `None` for a secret that is none.
 pub(super) fn signature(secrets: &[SecretText], id: &str, at: Timestamp, body: &[u8]) -> Option<String> {
     let mut signatures = Vec::with_capacity(secrets.len());
     for secret in secrets {
-        let key = Zeroizing::new(BASE64.decode(secret.expose().strip_prefix(PREFIX)?).ok()?);
+        let key = Zeroizing::new(Base64::decode_vec(secret.expose().strip_prefix(PREFIX)?).ok()?);
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
         mac.update(format!("{id}.{}.", seconds(at)).as_bytes());
         mac.update(body);
-        signatures.push(format!("v1,{}", BASE64.encode(mac.finalize().into_bytes())));
+        signatures.push(format!("v1,{}", Base64::encode_string(&mac.finalize().into_bytes())));
     }
     Some(signatures.join(" "))
 }
@@ -53,7 +53,7 @@ mod tests {
         let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
         let signed = |secrets: &[SecretText]| signature(secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, body);
         assert_eq!(signed(&[secret()]).as_deref(), Some(expected));
-        let both = signed(&[SecretText::new(format!("whsec_{}", BASE64.encode([7; 24]))), secret()]).unwrap();
+        let both = signed(&[SecretText::new(format!("whsec_{}", Base64::encode_string(&[7; 24]))), secret()]).unwrap();
         assert!(both.ends_with(&format!(" {expected}")) && both.starts_with("v1,"), "{both}");
         for wrong in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_%", ""] {
             assert_eq!(signed(&[SecretText::new(wrong.into())]), None);

@@ -19,7 +19,7 @@ use tollgate_core::{
     seal::SecretText,
     secret::{PlainKey, Prefix},
 };
-use tollgate_manage::{LeakOptions, PeerAddress};
+use tollgate_manage::{LeakOptions, PeerAddress, notify::NotifyOptions};
 
 use crate::house::{Answer, House};
 
@@ -74,7 +74,7 @@ impl GitHub {
             github_webhook: Some(SecretText::new(SECRET.into())),
             gitlab_token: Some(SecretText::new(GITLAB.into())),
         };
-        House::open_with(None, leaks).await
+        House::open_with(None, leaks, NotifyOptions::default()).await
     }
     fn signed(&self, body: &str) -> Builder {
         let signature: DerSignature = self.signer.sign(body.as_bytes());
@@ -240,7 +240,7 @@ async fn thousands_of_entries_are_answered_in_one_go() {
 #[tokio::test]
 async fn without_githubs_keys_nobody_can_tell_and_what_is_switched_off_is_not_there() {
     let leaks = LeakOptions { github_keys: Some("http://127.0.0.1:9/keys".into()), ..LeakOptions::default() };
-    let house = House::open_with(None, leaks).await;
+    let house = House::open_with(None, leaks, NotifyOptions::default()).await;
     let github = GitHub::start("").await;
     let answer = github.report(&house, &json!([])).await;
     assert_eq!(answer.refused(503, "unavailable")["status"], 503);

@@ -28,8 +28,8 @@ async fn statuses_are_those_of_now_and_unknown_keys_have_none(fixture: Fixture) 
     value(store.key_edit(&system(), account, keys[1], edit, None).await);
     value(store.key_transition(&system(), account, keys[2], KeyTransition::Disable).await);
     value(store.key_transition(&system(), account, keys[3], KeyTransition::Revoke).await);
-    let leak = KeyTransition::Leak { found_at: Some("https://example.com".into()) };
-    value(store.key_transition(&system(), account, keys[4], leak).await);
+    let public_id = store.key_get(None, keys[4]).await.unwrap().public_id;
+    leak(&fixture, public_id, Some("https://example.com")).await;
     // More than one statement's worth, most of them unknown.
     let mut asked = keys.clone();
     asked.extend((0..700).map(|_| Id::new(&fixture.world)));
