@@ -10,15 +10,18 @@ mod failure;
 mod find;
 mod json;
 mod keys;
+mod leaks;
 mod models;
 mod nodes;
 mod plans;
 mod print;
+mod scan;
 mod screen;
 mod tokens;
 mod upstreams;
 mod usage;
 mod users;
+mod webhooks;
 mod words;
 
 use std::{borrow::Cow, process::ExitCode};
@@ -86,7 +89,13 @@ enum Command {
     Nodes(Noun<nodes::NodesCommand>),
     /// Who changed what
     Audit(Noun<audit::AuditCommand>),
-    /// Check configuration, store, disk, upstreams and clock, and say what to do about each fault
+    /// Find keys in files, archives and git histories, offline, and have them disabled
+    Scan(scan::ScanArguments),
+    /// Where notices are posted, such as of a leaked key
+    Webhooks(Noun<webhooks::WebhooksCommand>),
+    /// Mail to owners and operators
+    Mail(Noun<webhooks::MailCommand>),
+    /// Check configuration, store, disk, mail, upstreams and clock, and say what to do about each fault
     Doctor(doctor::DoctorArguments),
     /// Print the management API's OpenAPI 3.1 document
     Openapi,
@@ -208,6 +217,9 @@ fn dispatch(command: &Command, environment: &Environment) -> Result<(), Failure>
         Command::Tokens(noun) => tokens::run(&noun.command, &api(&noun.server)?),
         Command::Nodes(noun) => nodes::run(&noun.command, &api(&noun.server)?),
         Command::Audit(noun) => audit::run(&noun.command, &api(&noun.server)?),
+        Command::Scan(arguments) => scan::run(arguments, environment),
+        Command::Webhooks(noun) => webhooks::run(&noun.command, &api(&noun.server)?),
+        Command::Mail(noun) => webhooks::mail(&noun.command, &api(&noun.server)?),
         Command::Doctor(arguments) => doctor::run(arguments, environment),
         Command::Openapi => Screen::real(environment, false).print(&tollgate_manage::openapi_json()),
         Command::Config { defaults, store } => {

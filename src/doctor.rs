@@ -29,6 +29,8 @@ const SLOW_FLUSH: Duration = Duration::from_millis(20);
 const MOST_SKEW: Duration = Duration::from_secs(5);
 /// Open files that a busy gateway needs.
 const LEAST_OPEN_FILES: u64 = 4_096;
+/// Losses of journals that are looked at.
+const MOST_GAPS: u32 = 1_000;
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// The largest list of models that is read from an upstream.
@@ -96,7 +98,10 @@ pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<(),
             let file = settings.file.as_ref().map_or("no file, defaults".to_owned(), |path| path.display().to_string());
             findings.well("configuration", file);
             files(&settings, &mut findings);
-            serve::runtime()?.block_on(store(&settings, &world, &mut findings));
+            serve::runtime()?.block_on(async {
+                store(&settings, &world, &mut findings).await;
+                mail(&settings, &mut findings).await;
+            });
         }
     }
     open_files(&mut findings);
@@ -260,10 +265,29 @@ async fn store(settings: &Settings, world: &World, findings: &mut Findings) {
     }
     let key = master_key(settings, Some(&store), findings).await;
     clock(&store, world, findings).await;
+    gaps(&store, findings).await;
     if let Some(key) = key {
         upstreams(&store, &key, world, findings).await;
     }
     store.close().await;
+}
+
+/// The mail server: its greeting, its certificate, its login.
+async fn mail(settings: &Settings, findings: &mut Findings) {
+    const ABOUT: &str = "mail";
+    let Some(options) = &settings.notify.mail else {
+        let found = "none is sent: nobody hears of a leaked key but through the console and webhooks";
+        findings.care(ABOUT, found, "set [mail] host and from");
+        return;
+    };
+    match tollgate_manage::notify::mail_check(options).await {
+        Ok(()) => findings.well(ABOUT, format!("{} answers, and takes the login", options.host)),
+        Err(error) => {
+            let advice =
+                "correct [mail]: host, port, tls, username, password; the certificate must be valid for the host";
+            findings.fault(ABOUT, format!("{}: {error}", options.host), advice);
+        }
+    }
 }
 
 async fn master_key(settings: &Settings, store: Option<&Store>, findings: &mut Findings) -> Option<MasterKey> {
@@ -319,6 +343,22 @@ async fn clock(store: &Store, world: &World, findings: &mut Findings) {
             findings.fault("clock", found, "let NTP (chrony, systemd-timesyncd) set the clock, on every node");
         }
         _ => findings.well("clock", format!("{now}, not behind the store")),
+    }
+}
+
+/// What journals have lost. Silence where nothing is: it takes a failing disk.
+async fn gaps(store: &Store, findings: &mut Findings) {
+    let gaps = store.journal_gaps(MOST_GAPS).await.unwrap_or_default();
+    if let Some(newest) = gaps.iter().map(|lost| lost.noticed_at).max() {
+        let records = gaps.iter().map(|lost| lost.gap.records).fold(0, u64::saturating_add);
+        let found = format!(
+            "{records} records could not be read, the last noticed {newest}: requests may be in nobody's usage"
+        );
+        findings.care(
+            "journal",
+            found,
+            "check the disks that hold journals; `GET /api/v1/nodes/journal-gaps` lists them",
+        );
     }
 }
 

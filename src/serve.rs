@@ -7,6 +7,7 @@ mod deployment;
 mod front;
 mod inference;
 mod probe;
+mod telling;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,7 +19,8 @@ use tollgate_gateway::{
     Gateway, GatewayOptions, JournalOptions, Limits, Management, journal::SyncMode, serve_management,
 };
 use tollgate_manage::{
-    ManageOptions,
+    Background, ManageOptions,
+    notify::Notifier,
     services::{bootstrap_operator_token, sign_in_link, sign_in_path},
 };
 
@@ -26,6 +28,7 @@ pub use deployment::{Deployment, open_store};
 use front::{Front, Watch};
 use inference::OwnGateway;
 use probe::Prober;
+use telling::Telling;
 
 use crate::{
     cli::{Failure, Screen},
@@ -38,6 +41,8 @@ use crate::{
 const MANAGEMENT_THREADS: usize = 2;
 /// Threads of the management runtime that may wait for the disk.
 const MOST_BLOCKING_THREADS: usize = 8;
+/// How long a stop waits for work that nobody waits for: reports of leaked keys that were answered already.
+const BACKGROUND_STOP: Duration = Duration::from_secs(5);
 /// How often upstreams are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often old request rows and minute sums are deleted.
@@ -107,7 +112,9 @@ pub struct Running {
     watch: Watch,
     metrics: Option<MetricsServer>,
     manage: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    telling: (oneshot::Sender<()>, tokio::task::JoinHandle<()>),
     chores: tokio::task::JoinHandle<()>,
+    background: Background,
 }
 
 impl Running {
@@ -115,7 +122,9 @@ impl Running {
     /// requests are served.
     pub async fn start(deployment: Deployment, redacted: &Redacted) -> anyhow::Result<Self> {
         let Deployment { settings, world, master_key, store, .. } = &deployment;
-        let watch = Watch::new(world.clone());
+        let (watch, background) = (Watch::new(world.clone()), Background::default());
+        let notifier = Notifier::new(settings.notify.clone(), store.clone(), world.clone(), master_key.clone());
+        let notifier = notifier.context("mail cannot be sent so")?;
         let manage_options = ManageOptions {
             store: store.clone(),
             world: world.clone(),
@@ -124,13 +133,17 @@ impl Running {
             contact_url: Some(settings.contact_url.clone()),
             public_url: settings.public_url.clone(),
             sign_in: settings.sign_in.clone(),
+            leaks: settings.leaks.clone(),
+            background: background.clone(),
             inference: Arc::new(OwnGateway(watch.clone())),
             upstream_health: Arc::new(watch.clone()),
             upstream_probe: Arc::new(Prober::new()),
+            notifier: notifier.clone(),
             version: env!("CARGO_PKG_VERSION"),
         };
         let front: Arc<dyn Management> = Arc::new(Front::new(watch.clone(), manage_options));
         let mut registry = telemetry::registry(redacted);
+        registry.register_collector(Box::new(Telling(notifier.clone())));
         let options = gateway_options(settings)?;
         let limits = options.limits.clone();
         // All ports before any part: a gateway that serves would have to be stopped again.
@@ -159,8 +172,15 @@ impl Running {
             };
             (stop, tokio::spawn(serve_management(listener, front, limits, stopped)))
         });
+        let console = settings.public_url.as_deref().or(manage_url.as_deref()).unwrap_or(&url);
+        notifier.console_at(console);
+        let (stop_telling, told) = oneshot::channel::<()>();
+        let telling = tokio::spawn(notifier.run(async {
+            let _ = told.await;
+        }));
         let chores = tokio::spawn(chores(watch.clone(), deployment.store.clone(), deployment.settings.clone()));
-        Ok(Self { url, manage_url, metrics_url, watch, metrics, manage, chores, deployment })
+        let telling = (stop_telling, telling);
+        Ok(Self { url, manage_url, metrics_url, watch, metrics, manage, telling, chores, background, deployment })
     }
 
     /// Where people manage: what links begin with.
@@ -196,6 +216,12 @@ impl Running {
             let _ = stop.send(());
             let _ = task.await;
         }
+        let (stop, telling) = self.telling;
+        let _ = stop.send(());
+        let _ = telling.await;
+        if !self.background.finish(BACKGROUND_STOP).await {
+            tracing::warn!("work of the management plane was cut short");
+        }
         self.chores.abort();
         drop(self.metrics);
         self.deployment.store.close().await;
@@ -227,6 +253,16 @@ async fn chores(watch: Watch, store: tollgate_store::Store, settings: Settings) 
                     Ok(0) => {}
                     Ok(rows) => tracing::info!(rows, "old entries of the change log were deleted"),
                     Err(error) => tracing::warn!(%error, "old entries of the change log could not be deleted"),
+                }
+                match store.journals_prune().await {
+                    Ok(0) => {}
+                    Ok(rows) => tracing::info!(rows, "journals that ended long ago were forgotten"),
+                    Err(error) => tracing::warn!(%error, "journals that ended long ago could not be forgotten"),
+                }
+                match store.notices_prune().await {
+                    Ok(0) => {}
+                    Ok(rows) => tracing::info!(rows, "old deliveries of notices were forgotten"),
+                    Err(error) => tracing::warn!(%error, "old deliveries of notices could not be forgotten"),
                 }
                 if let Some(keep) = settings.keep_audit {
                     match store.audit_prune(now.minus(keep)).await {

@@ -5,6 +5,8 @@
 
 pub mod catalog;
 pub mod environment;
+mod leaks;
+mod notify;
 mod read;
 mod show;
 mod sign_in;
@@ -178,6 +180,10 @@ pub struct Settings {
     pub contact_url: String,
     /// `sign_in`
     pub sign_in: tollgate_manage::SignInOptions,
+    /// `leaks`
+    pub leaks: tollgate_manage::LeakOptions,
+    /// `mail` and `webhooks`
+    pub notify: tollgate_manage::notify::NotifyOptions,
     /// `usage.keep_requests`
     pub keep_requests: Duration,
     /// `usage.keep_minutes`
@@ -335,6 +341,8 @@ impl Settings {
             },
             contact_url: contact_url(&keys)?,
             sign_in: sign_in::options(&root, base, environment)?,
+            leaks: leaks::options(&root, base, environment)?,
+            notify: notify::options(&root, base, environment)?,
             keep_requests: usage.duration("keep_requests", HOUR, DAY * 36_500)?,
             keep_minutes: usage.duration("keep_minutes", DAY, DAY * 36_500)?,
             keep_audit: match audit.text("keep")? {

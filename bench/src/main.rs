@@ -11,6 +11,7 @@
 //! | [`process`] | CPU time and memory of a process |
 //! | [`nginx`] | the neighbour |
 //! | [`scene`] | a release build of the server with a key |
+//! | [`year`] | a store filled with a year of usage |
 //! | [`measure`] | the measurements |
 #![allow(clippy::disallowed_methods, reason = "a measuring tool reads clocks and its environment")]
 
@@ -20,6 +21,7 @@ mod mock;
 mod nginx;
 mod process;
 mod scene;
+mod year;
 
 use clap::{Parser, Subcommand};
 

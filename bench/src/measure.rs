@@ -2,8 +2,11 @@
 
 mod keys;
 mod refusals;
+mod pages;
+mod leaks;
 mod requests;
 mod revoke;
+mod scan;
 mod start;
 mod usage;
 
@@ -15,13 +18,16 @@ use crate::{Line, Scale};
 type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Measurement); 6] = [
+pub const ALL: [(&str, Measurement); 9] = [
     ("requests", requests::measure),
     ("start", start::measure),
     ("keys", keys::measure),
     ("revoke", revoke::measure),
     ("refusals", refusals::measure),
+    ("leaks", leaks::measure),
     ("usage", usage::measure),
+    ("pages", pages::measure),
+    ("scan", scan::measure),
 ];
 
 /// The one in the middle.

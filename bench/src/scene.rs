@@ -53,6 +53,12 @@ impl Scene {
         let settings = options.write();
         Ok(Self { directory, options, settings })
     }
+    /// With one more member in a table of the settings.
+    pub fn with(self, table: &'static str, line: &str) -> Self {
+        let options = self.options.member(table, line);
+        let settings = options.write();
+        Self { options, settings, ..self }
+    }
     /// Starts the server and waits until it is ready.
     pub fn start(&self) -> anyhow::Result<Server> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));

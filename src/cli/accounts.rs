@@ -2,7 +2,10 @@
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use tollgate_core::name::{Handle, Label};
+use tollgate_core::{
+    leak::OnLeak,
+    name::{Handle, Label},
+};
 
 use super::{
     api::{Api, Call, percent_encoded},
@@ -63,6 +66,9 @@ pub enum AccountsCommand {
         /// Let its keys work again
         #[arg(long, conflicts_with = "suspend")]
         resume: bool,
+        /// What happens to its keys that are found in public: disable, or tell (they go on working, and people are told)
+        #[arg(long, value_name = "WHAT")]
+        on_leak: Option<OnLeak>,
     },
 }
 
@@ -97,12 +103,13 @@ pub fn run(command: &AccountsCommand, api: &Api) -> Result<(), Failure> {
                 .set("plan_until", plan_until.as_ref().map(until).transpose()?);
             show(api, &api.post("accounts", Call::with(body.done()))?.json()?)
         }
-        AccountsCommand::Edit { account, name, plan, no_plan, plan_until, suspend, resume } => {
+        AccountsCommand::Edit { account, name, plan, no_plan, plan_until, suspend, resume, on_leak } => {
             let body = Body::default()
                 .set("name", name.as_ref())
                 .set("plan", plan.as_ref().map(|plan| json!(plan)).or_else(|| no_plan.then_some(Value::Null)))
                 .set("plan_until", plan_until.as_ref().map(until).transpose()?)
                 .set("suspended", (*suspend || *resume).then_some(*suspend))
+                .set("on_leak", on_leak.as_ref())
                 .change()?;
             show(api, &api.patch(&path(account), Call::with(body))?.json()?)
         }
@@ -139,6 +146,7 @@ fn show(api: &Api, account: &Json) -> Result<(), Failure> {
         ("status", Entry::status(standing(account))),
         ("plan", plan(account).into()),
         ("plan until", words::time(account, "plan_until").into()),
+        ("leaked keys", words::text(account, "on_leak").into()),
         ("created", words::time(account, "created_at").into()),
     ])
 }

@@ -48,6 +48,7 @@ pub enum KeysCommand {
         /// A remark
         #[arg(long)]
         note: Option<String>,
+        #[allow(rustdoc::bare_urls, reason = "also the help text, where angle brackets would stand")]
         /// A web page that may use it, such as https://app.example.com: whoever opens that page can read the key.
         /// More than one: set apart by commas, or given again
         #[arg(long = "allow-origin", value_name = "ORIGIN", value_delimiter = ',')]
@@ -218,7 +219,12 @@ fn show(api: &Api, key: &Json) -> Result<(), Failure> {
     };
     let created_by = key.get("created_by");
     let created_by = created_by.and_then(|by| by.as_str().or_else(|| by.get("name")?.as_str())).unwrap_or_default();
-    let leak = key.get("leak").and_then(|leak| leak.get("found_at")?.as_str()).unwrap_or_default();
+    let leak = key.get("leak").filter(|leak| leak.is_object());
+    let leaked = leak.map(|leak| {
+        let (at, source) = (words::time(leak, "at"), words::text(leak, "source"));
+        format!("{at}, reported by {source} (reports: {})", words::number(leak, "reports"))
+    });
+    let found_at = leak.map(|leak| words::text(leak, "found_at")).unwrap_or_default();
     api.screen.fields(&[
         ("id", words::text(key, "id").into()),
         ("key", words::text(key, "hint").into()),
@@ -233,7 +239,8 @@ fn show(api: &Api, key: &Json) -> Result<(), Failure> {
         ("note", words::text(key, "note").into()),
         ("allowed origins", allowed_origins(key).into()),
         ("exposure", exposure(key, now).into()),
-        ("found at", leak.into()),
+        ("leaked", leaked.unwrap_or_default().into()),
+        ("found at", found_at.into()),
     ])
 }
 

@@ -50,9 +50,9 @@ impl Entry {
     /// A status, toned by its word.
     pub fn status(word: &str) -> Self {
         let tone = match word {
-            "active" | "healthy" | "serving" | "good" | "ok" => Tone::Good,
-            "disabled" | "expired" | "draining" | "suspended" => Tone::Care,
-            "revoked" | "leaked" | "unhealthy" | "down" => Tone::Bad,
+            "active" | "healthy" | "serving" | "good" | "ok" | "sent" => Tone::Good,
+            "disabled" | "expired" | "draining" | "suspended" | "pending" => Tone::Care,
+            "revoked" | "leaked" | "unhealthy" | "down" | "failed" => Tone::Bad,
             _ => Tone::Plain,
         };
         Self(word.to_owned(), tone)

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use super::tree::{Item, Origin, Table, Value};
 
 /// Names whose text is a secret, wherever they stand.
-const SECRETS: [&str; 3] = ["master_key", "credential", "client_secret"];
+const SECRETS: [&str; 7] =
+    ["master_key", "credential", "client_secret", "password", "github_token", "github_webhook", "gitlab_token"];
 const HIDDEN: &str = "\"(hidden)\"";
 /// Where the remark about the origin begins, if the value leaves room.
 const REMARK_COLUMN: usize = 44;

@@ -212,3 +212,33 @@ fn an_identity_provider_is_set_whole_or_not_at_all() {
         assert!(refusal(text).contains(said), "{text}: {}", refusal(text));
     }
 }
+
+#[test]
+fn mail_is_off_until_it_has_a_server_and_then_complete() {
+    let off = load("", Environment::default()).unwrap().notify;
+    assert!(off.mail.is_none() && !off.allow_private);
+    let mail = "[mail]\nhost = \"mail.example.com\"\nfrom = \"Tollgate <tollgate@example.com>\"\n";
+    let login = "username = \"t\"\npassword = { env = \"MAIL_PASSWORD\" }\n";
+    let environment = Environment::from([("MAIL_PASSWORD", "hunter2")]);
+    let settings = load(&format!("{mail}{login}"), environment).unwrap();
+    let options = settings.notify.mail.clone().unwrap();
+    let (username, password) = options.login.as_ref().unwrap();
+    use tollgate_manage::notify::MailTls::StartTls;
+    assert_eq!((username.as_str(), password.expose(), options.tls), ("t", "hunter2", StartTls));
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let written = load(&format!("{mail}username = \"t\"\npassword = \"hunter3\"\n"), Environment::default()).unwrap();
+    assert!(!written.show().contains("hunter3") && written.file_holds_secret());
+    for (text, said) in [
+        (&format!("{mail}{login}") as &str, "the file or variable that it names is not there"),
+        (&format!("{mail}password = \"p\"\n"), "is empty, but there is a password"),
+        (&format!("{mail}tls = \"none\"\n"), "only where the host is this machine"),
+        (&format!("{mail}tls = \"ssl\"\n"), "must be \"starttls\", \"implicit\" or \"none\""),
+        (&format!("{mail}language = \"xx\"\n"), "must be \"en\" or \"vi\""),
+        ("[mail]\nhost = \"mail.example.com\"\n", "must be a mail address"),
+        ("[mail]\nhots = \"mail.example.com\"\n", "did you mean mail.host?"),
+        ("[webhooks]\nallow_private = \"yes\"\n", "true or false"),
+    ] {
+        let error = load(text, Environment::default()).unwrap_err().to_string();
+        assert!(error.contains(said), "{text}: {error}");
+    }
+}

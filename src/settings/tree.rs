@@ -73,7 +73,7 @@ impl PartialEq for Item {
 pub type Table = BTreeMap<String, Item>;
 
 /// Settings that take a secret: a text, or a table that says where the secret is.
-const SECRETS: [&str; 3] = ["store.url", "keys.master_key", "sign_in.oidc.client_secret"];
+const SECRETS: [&str; 4] = ["store.url", "keys.master_key", "sign_in.oidc.client_secret", "mail.password"];
 /// How far a mistyped name may be from a known one to be offered, in edits.
 const NEAREST: usize = 3;
 

@@ -1,7 +1,7 @@
 // What happens beside the guide: leaving in the middle, two at once, names that are no names, forms that are wrong,
 // accounts without a plan, the weight of the page.
 
-import { script, visitor, signIn, inspect, step, each, customer, key, api, chat, eventually, transferred, assert } from './lib.mjs';
+import { script, visitor, signIn, inspect, step, each, customer, key, api, chat, eventually, transferred, given, assert } from './lib.mjs';
 import { words } from './words.mjs';
 import { sheet, line, act, shownKey } from './pages.mjs';
 
@@ -21,12 +21,15 @@ await script(async () => {
     const ann = await customer(account);
     const person = await visitor({ js });
     await signIn(person, await ann.link());
+    await step("the browser's memory of pages", () => memory(ann, w, account, js));
     await step('leaving in the middle', () => leaving(person, w, account));
     await step('two tabs edit one key', () => twoTabs(person, w, account));
     await step('forms that are wrong', () => wrongForms(person, w, account));
     await step('names', () => names(person, w, account));
     await person.context.close();
   });
+  await step('choosing while an answer is on its way', choosing);
+  await step('no connection', noConnection);
   await step('an account without a paid plan', noPlan);
   await step('the weight of the keys page', weight);
 });
@@ -120,6 +123,69 @@ async function leaving(person, w, account) {
   await api('POST', `keys/${kept.id}/revoke`);
 }
 
+/**
+ * A browser keeps pages that one left, also those that are not to be stored, and shows them again by Back without asking.
+ * The page of a new key answers a POST, which no browser keeps; where it is a dialog, the script takes it out. So the cache
+ * need not be cleared for it (`Clear-Site-Data`, which would throw away every file of the console with each key). Signing
+ * out changes the cookie, and with it goes what was kept.
+ */
+async function memory(ann, w, account, js) {
+  const person = await visitor({ js, remembers: true });
+  person.leaves = (url) => url.startsWith(given.upstream);
+  const { page } = person;
+  const asked = [];
+  page.on('request', (request) => request.isNavigationRequest() && asked.push(request.url()));
+  const back = async () => {
+    asked.length = 0;
+    // What may not be shown again leads to a page of the browser's own, which Playwright takes for a failure.
+    await page.goBack({ waitUntil: 'commit' }).catch(() => {});
+    let content;
+    await eventually('a page stands', async () => (content = await page.content().catch(() => '')) !== '');
+    return content;
+  };
+  await signIn(person, await ann.link());
+  await step('it does keep pages', async () => {
+    await page.goto(`${given.upstream}/ledger`);
+    await page.goto(`/a/${account}/keys`);
+    await back();
+    assert.deepEqual([page.url(), asked], [`${given.upstream}/ledger`, []]);
+    if (!js) {
+      await page.goto(`/a/${account}/keys`);
+      await page.goto('/me');
+      assert.ok((await back()).includes(w.createNew));
+      assert.deepEqual(asked, [], 'even one that is not to be stored');
+    }
+  });
+  for (const elsewhere of [`/a/${account}/usage`, `${given.upstream}/ledger`]) {
+    await step(`a key that was shown, by Back from ${new URL(elsewhere, given.url).pathname}`, async () => {
+      await page.goto(`/a/${account}/keys`);
+      await page.getByRole('link', { name: w.createNew }).first().click();
+      await sheet(person).getByLabel(w.name, { exact: true }).fill('Remembered');
+      await sheet(person).getByRole('radio', { name: w.all }).check();
+      await sheet(person).getByRole('button', { name: w.create, exact: true }).click();
+      const secret = (await shownKey(person)).slice(16);
+      await page.goto(elsewhere);
+      assert.ok(!(await back()).includes(secret), 'by Back');
+      await page.reload().catch(() => {});
+      assert.ok(!(await page.content().catch(() => '')).includes(secret), 'by Back and reload');
+    });
+  }
+  await step('signed out: nothing is shown again', async () => {
+    await page.goto(`/a/${account}/keys`);
+    await line(person, 'Remembered').first().waitFor();
+    await page.getByRole('button', { name: w.accountIcon }).click();
+    await page.getByRole('button', { name: w.signOut }).click();
+    await page.waitForURL('**/sign-in');
+    assert.ok(!(await back()).includes('Remembered'));
+    await page.waitForURL('**/sign-in?next=**');
+  });
+  for (const { id, name, status } of (await api('GET', `keys?account=${account}`)).data) {
+    assert.deepEqual([name, status], ['Remembered', 'active']);
+    await api('POST', `keys/${id}/revoke`);
+  }
+  await person.context.close();
+}
+
 /** The later of two is told, sees both, and nothing is lost silently. */
 async function twoTabs(person, w, account) {
   const { id } = await key(account, { name: 'Shared', models: ['chat-a'] });
@@ -171,6 +237,64 @@ async function wrongForms(person, w, account) {
   await form.getByRole('button', { name: w.create, exact: true }).click();
   await shownKey(person);
   assert.equal((await keysOf(account)).length, before + 1);
+}
+
+/** On the usage page: what is chosen before the answer to the choice before has come counts too. */
+async function choosing() {
+  const ann = await customer('quick');
+  const person = await visitor();
+  const { page } = person;
+  await signIn(person, await ann.link());
+  await page.goto('/a/quick/usage', { waitUntil: 'networkidle' });
+  let letGo;
+  const held = new Promise((resolve) => { letGo = resolve; });
+  const asked = [];
+  await page.route(/\/a\/quick\/usage\?/, async (route) => {
+    const request = route.request();
+    if (!('x-tollgate-poll' in request.headers())) {
+      asked.push(new URL(request.url()).searchParams);
+      await (asked.length === 1 && held);
+    }
+    await route.continue();
+  });
+  await page.getByLabel('Group by').selectOption('day');
+  await eventually('the first choice is asked', () => asked.length === 1);
+  await page.getByLabel('Time zone').selectOption('UTC');
+  await page.getByRole('radio', { name: 'Last 30 days' }).check({ force: true });
+  letGo();
+  await page.waitForURL(({ searchParams: now }) => now.get('by') === 'day' && now.get('tz') === 'UTC' && now.get('range') === '30d');
+  assert.equal(asked.length, 2, 'once more, for both');
+  assert.equal(await page.getByLabel('Group by').inputValue(), 'day');
+  assert.ok(await page.getByRole('radio', { name: 'Last 30 days' }).isChecked());
+  // What stands there for who comes back to it is the whole question.
+  await page.reload();
+  assert.equal(await page.getByLabel('Time zone').inputValue(), 'UTC');
+  await person.context.close();
+}
+
+/** The service cannot be reached: that is said, what was typed stays, and goes through later. */
+async function noConnection() {
+  const ann = await customer('offline');
+  await key('offline', { name: 'Before' });
+  const person = await visitor();
+  const { page } = person;
+  await signIn(person, await ann.link());
+  await page.goto('/a/offline/keys');
+  await act(person, words.en, 'Before', 'Edit');
+  await sheet(person).getByLabel('Name', { exact: true }).fill('After');
+  // The browser says on its console that there is no network.
+  person.paused += 1;
+  await person.context.setOffline(true);
+  await sheet(person).getByRole('button', { name: 'Save', exact: true }).click();
+  await sheet(person).getByRole('alert').filter({ hasText: 'The service cannot be reached' }).waitFor();
+  await person.context.setOffline(false);
+  person.paused -= 1;
+  await inspect(person, 'keys-offline');
+  assert.equal(await sheet(person).getByLabel('Name', { exact: true }).inputValue(), 'After');
+  await sheet(person).getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('status').filter({ hasText: 'Saved' }).waitFor();
+  await line(person, 'After').waitFor();
+  await person.context.close();
 }
 
 /** Whatever people call a key, it stays text: in the list, the sheets, the report. */

@@ -22,6 +22,7 @@ const MUST_SEE = [
   '/a/{}/models/{}',
   '/a/{}/members',
   '/a/{}/activity',
+  '/a/{}/webhooks',
   '/me',
   '/operator/accounts',
   '/operator/plans',
@@ -32,33 +33,46 @@ const MUST_SEE = [
   '/operator/audit',
   '/operator/nodes',
 ];
-const WAYS = [
-  { name: 'en-light-1440', lang: 'en', theme: 'light', width: 1440, js: true },
-  { name: 'vi-dark-390', lang: 'vi', theme: 'dark', width: 390, js: true },
+/** The other looks that the first page of each kind is given: both themes on a phone, a tablet, at a desk. */
+const looks = (own, pictures = []) =>
+  ['light', 'dark'].flatMap((theme) =>
+    [390, 768, 1440].map((width) => ({ theme, width, picture: pictures.includes(`${theme}-${width}`) })),
+  ).filter(({ theme, width }) => `${theme}-${width}` !== own);
+/** Pages that no link leads to: where nothing is, where nothing fits, where the question is wrong. */
+const BESIDE = [
+  ['not-found', 404, '/there/is/no/such/page'],
+  ['sign-in-link-bad', 404, '/sign-in/nonsense'],
+  ['empty-keys', 200, '/a/planless/keys'],
+  ['empty-usage', 200, '/a/planless/usage'],
+  ['empty-usage-range', 200, '/a/default/usage?range=custom&from=2020-01-01&to=2020-01-02'],
+  ['wrong-usage', 400, '/a/default/usage?range=custom&from=2020-13-01&to=x&tz=Nowhere'],
+  ['empty-activity', 200, '/a/default/activity?subject=nothing'],
+  ['empty-accounts', 200, '/operator/accounts?search=nothing'],
+  ['empty-users', 200, '/operator/users?search=nothing'],
+  ['wrong-audit', 400, '/operator/audit?account=nothing&from=yesterday'],
 ];
+const WAYS = [
+  { lang: 'en', theme: 'light', width: 1440, js: true, looks: looks('light-1440', ['light-768']) },
+  { lang: 'en', theme: 'light', width: 390, js: false, looks: looks('light-390') },
+  { lang: 'vi', theme: 'dark', width: 390, js: true, looks: looks('dark-390').filter(({ theme }) => theme === 'light') },
+].map((way) => ({ ...way, name: `${way.lang}-${way.theme}-${way.width}${way.js ? '' : '-nojs'}` }));
 
 await script(async () => {
   const olga = await step('a deployment with something of everything', furnish);
   await each(WAYS, 2, async (way) => {
     const person = await visitor(way);
+    person.looks = way.looks;
     await signIn(person, await olga.link());
     const seen = await crawl(person);
     const missing = MUST_SEE.filter((kind) => !seen.has(kind));
     assert.deepEqual(missing, [], `not come by, of ${[...seen.keys()].join(' ')}`);
-    for (const [name, path] of [['not-found', '/there/is/no/such/page'], ['sign-in-link-bad', '/sign-in/nonsense']]) {
-      assert.equal((await person.page.goto(path)).status(), 404);
-      await inspect(person, name);
+    for (const [name, status, path] of BESIDE) {
+      assert.equal((await person.page.goto(path)).status(), status, path);
+      await inspect(person, name, way);
     }
     await person.context.clearCookies();
     await person.page.goto('/sign-in');
-    await inspect(person, 'sign-in');
-    await person.context.close();
-  });
-  await step('every page without JavaScript', async () => {
-    const person = await visitor({ js: false, width: 390 });
-    await signIn(person, await olga.link());
-    const seen = await crawl(person);
-    assert.deepEqual(MUST_SEE.filter((kind) => !seen.has(kind)), []);
+    await inspect(person, 'sign-in', way);
     await person.context.close();
   });
 });
@@ -68,6 +82,7 @@ async function crawl(person) {
   const { page } = person;
   const seen = new Map();
   const broken = [];
+  const opened = new Set();
   const waiting = ['/', '/a/default/keys', '/me', '/operator/accounts'];
   const known = new Set(waiting);
   for (let visited = 0; waiting.length > 0; visited += 1) {
@@ -82,7 +97,11 @@ async function crawl(person) {
       seen.set(kind, (seen.get(kind) ?? 0) + 1);
       const nth = seen.get(kind);
       await page.locator('h1').first().waitFor();
-      await inspect(person, `page-${kind.slice(1).replaceAll('/', '-').replaceAll('{}', 'x') || 'home'}${nth > 1 ? `-${nth}` : ''}`);
+      const name = `page-${kind.slice(1).replaceAll('/', '-').replaceAll('{}', 'x') || 'home'}${nth > 1 ? `-${nth}` : ''}`;
+      await inspect(person, name, { looks: nth > 1 ? [] : person.looks });
+      if (person.js && nth === 1) {
+        await dialogs(person, opened);
+      }
     });
     const links = await page.evaluate(() => [...document.querySelectorAll('a[href]:not([download])')].map((a) => a.href));
     for (const link of links) {
@@ -98,6 +117,32 @@ async function crawl(person) {
   }
   assert.deepEqual(broken, [], 'every link leads to a page');
   return seen;
+}
+
+/** Opens each kind of dialog that the page has, looks at it as it stands over the page, and leaves it. */
+async function dialogs(person, opened) {
+  const { page } = person;
+  const links = await page.locator('a[data-dialog]').evaluateAll((all) => all.map((a) => a.getAttribute('href')));
+  for (const href of links) {
+    const kind = kindOf(href.split('?')[0]);
+    if (opened.has(kind)) {
+      continue;
+    }
+    opened.add(kind);
+    await step(`the dialog ${kind}`, async () => {
+      // A link in a menu is reached through its button.
+      const link = page.locator(`a[data-dialog][href="${href}"]`).first();
+      const menu = await link.evaluate((a) => a.closest('[popover]')?.id);
+      if (menu) {
+        await page.locator(`[popovertarget="${menu}"]`).click();
+      }
+      await link.click();
+      await page.getByRole('dialog').waitFor();
+      await inspect(person, `dialog-${kind.slice(1).replaceAll('/', '-').replaceAll('{}', 'x')}`, { looks: person.looks });
+      await page.keyboard.press('Escape');
+      await page.getByRole('dialog').waitFor({ state: 'hidden' });
+    });
+  }
 }
 
 /** A page's address without what is particular to one thing. */
@@ -125,8 +170,10 @@ async function furnish() {
     assert.equal(await chat(made[name].key, 'chat-a'), 200);
   }
   await key('default', { name: 'Ends', models: 'all', expires_at: '2099-01-01T00:00:00Z' });
+  const over = await key('default', { name: 'Over', expires_at: new Date(Date.now() + 1_000).toISOString() });
   await api('POST', `keys/${made.disabled.id}/disable`);
   await api('POST', `keys/${made.revoked.id}/revoke`);
+  await eventually('a key has expired', async () => (await api('GET', `keys/${over.id}`)).status === 'expired');
   await eventually('usage is counted', async () => (await api('GET', 'usage?bucket=total')).data[0]?.requests >= 3);
   return { link: async () => (await api('POST', `users/${olga.id}/sign-in-links`)).url, acme };
 }

@@ -14,10 +14,12 @@ import { chromium } from 'playwright-core';
 
 /** How long one action may wait for its element or page. Generous: a busy machine is no failure. */
 const ACTION_MS = 20_000;
-/** The viewports of the guide: a phone and a desk. */
-const HEIGHTS = { 390: 844, 1440: 900 };
+/** The viewports: a phone, a tablet, a desk. */
+const HEIGHTS = { 390: 844, 768: 1024, 1440: 900 };
 /** What axe-core checks: WCAG 2.2, levels A and AA. */
 const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
+/** What of it depends on theme and width: all that another look at the same page can break. */
+const OF_LOOKS = ['color-contrast', 'link-in-text-block', 'target-size', 'scrollable-region-focusable'];
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FLAGS = [
   '--headless',
@@ -60,19 +62,20 @@ export async function script(body) {
   console.log('ok');
 }
 
-/** Starts Chromium; `start` is handed the options. */
-async function launch(start = (options) => chromium.launch(options)) {
+/** A Chromium, by what starts one; one that `remembers` keeps pages that one left, as it does for people and not for Playwright. */
+async function launch({ remembers = false, start = (options) => chromium.launch(options) } = {}) {
   const executablePath = process.env.TOLLGATE_TEST_CHROMIUM;
   const root = process.getuid?.() === 0;
+  const options = { executablePath, args: FLAGS, ...(remembers && { ignoreDefaultArgs: ['--disable-back-forward-cache'] }) };
   try {
-    return await start({ executablePath, args: FLAGS, chromiumSandbox: !root });
+    return await start({ ...options, chromiumSandbox: !root });
   } catch (error) {
     if (root) {
       throw error;
     }
     // Inside most containers there is no sandbox to be had; the pages are our own.
     console.error(`without Chromium's sandbox, which failed here: ${String(error).split('\n')[0]}`);
-    return start({ executablePath, args: FLAGS, chromiumSandbox: false });
+    return start({ ...options, chromiumSandbox: false });
   }
 }
 
@@ -135,10 +138,11 @@ export async function each(list, width, body) {
 
 /**
  * A person at a machine of their own: a browser context.
- * @param {{lang?: 'en'|'vi', theme?: 'light'|'dark', width?: 390|1440, js?: boolean, profile?: string}} options `profile`
- * is a directory: what a browser keeps is kept there.
+ * @param {{lang?: 'en'|'vi', theme?: 'light'|'dark', width?: 390|768|1440, js?: boolean, remembers?: boolean, profile?: string}}
+ * options `profile` is a directory: what a browser keeps is kept there.
  */
-export async function visitor({ lang = 'en', theme = 'light', width = 1440, js = true, profile } = {}) {
+export async function visitor(looks = {}) {
+  const { lang = 'en', theme = 'light', width = 1440, js = true, remembers = false, profile } = looks;
   const options = {
     baseURL: given.url,
     locale: lang === 'vi' ? 'vi-VN' : 'en-US',
@@ -150,13 +154,17 @@ export async function visitor({ lang = 'en', theme = 'light', width = 1440, js =
     permissions: ['clipboard-read', 'clipboard-write'],
     acceptDownloads: true,
   };
+  const machine = remembers ? await launch({ remembers }) : browser;
   const context = profile
-    ? await launch((how) => chromium.launchPersistentContext(profile, { ...how, ...options }))
-    : await browser.newContext(options);
+    ? await launch({ start: (how) => chromium.launchPersistentContext(profile, { ...how, ...options }) })
+    : await machine.newContext(options);
   context.setDefaultTimeout(ACTION_MS);
   const name = `${lang}-${theme}-${width}${js ? '' : '-nojs'}`;
   const person = { context, lang, theme, width, js, name, paused: 0 };
   context.on('page', (page) => watch(person, page));
+  if (remembers) {
+    context.on('close', () => machine.close().catch(() => {}));
+  }
   person.page = await context.newPage();
   const here = going.getStore();
   if (here) {
@@ -289,29 +297,42 @@ export function copied(page, body) {
   return turn;
 }
 
-/** Nothing may need scrolling sideways. */
+/** Nothing may need scrolling sideways, and nothing is cut off. */
 export async function fitsItsWidth(page) {
   const { wide, screen, who } = await page.evaluate(() => {
     const screen = document.documentElement.clientWidth;
-    // What scrolls inside a part of its own does not widen the page.
-    const held = (e) => e.parentElement && (getComputedStyle(e.parentElement).overflowX !== 'visible' || held(e.parentElement));
-    const wider = (e) => e.getBoundingClientRect().right > screen + 1 && !held(e);
-    const over = [...document.querySelectorAll('body *')].filter(wider);
+    const edge = (e) => e.getBoundingClientRect().right;
+    // What scrolls inside a part of its own does not widen the page; what is hidden beyond a part's edge is lost.
+    const room = (e) => {
+      const within = e.parentElement;
+      if (!within) {
+        return screen;
+      }
+      const overflow = getComputedStyle(within).overflowX;
+      // Hidden whole, for those who listen to the page.
+      const isShown = within.getBoundingClientRect().width > 1;
+      return overflow === 'visible' ? room(within) : ['hidden', 'clip'].includes(overflow) && isShown ? edge(within) : Infinity;
+    };
+    const seen = (e) => !e.closest('.unseen, .skip') && !['progress', 'note'].some((name) => e.classList.contains(name));
+    const over = [...document.querySelectorAll('body *')].filter((e) => seen(e) && edge(e) > room(e) + 1);
     const name = (e) => `<${e.localName} class="${e.className}">`;
     return { wide: document.documentElement.scrollWidth, screen, who: over.slice(0, 5).map(name).join(' ') };
   });
-  assert.ok(wide <= screen, `${page.url()} is ${wide} wide on a screen of ${screen}: ${who}`);
+  assert.ok(wide <= screen && who === '', `${page.url()} is ${wide} wide on a screen of ${screen}: ${who}`);
 }
 
-/** axe-core finds no violation of WCAG 2.2 AA. All that it finds are gathered, so that one run shows them all. */
-export async function axe(person, page = person.page) {
+/**
+ * axe-core finds no violation of WCAG 2.2 AA. All that it finds are gathered, so that one run shows them all.
+ * @param {string[]} [rules] only these of its rules
+ */
+export async function axe(person, page = person.page, rules = undefined) {
+  const only = rules ? { type: 'rule', values: rules } : { type: 'tag', values: WCAG };
   // The checks touch the page as a script of ours never would: its policy is watched before and after, not meanwhile.
   person.paused += 1;
-  await page.evaluate(AXE);
-  const found = await page.evaluate(
-    (values) => window.axe.run(document, { runOnly: { type: 'tag', values }, resultTypes: ['violations'] }),
-    WCAG,
-  );
+  if (!(await page.evaluate(() => 'axe' in window))) {
+    await page.evaluate(AXE);
+  }
+  const found = await page.evaluate((runOnly) => window.axe.run(document, { runOnly, resultTypes: ['violations'] }), only);
   person.paused -= 1;
   for (const violation of found.violations) {
     const where = violation.nodes.slice(0, 4).map((node) => `${node.html.slice(0, 200)}\n      ${node.any.concat(node.all, node.none).map((check) => check.message).join('; ')}`);
@@ -320,20 +341,71 @@ export async function axe(person, page = person.page) {
   }
 }
 
+/**
+ * The same page where axe-core can run: it needs a script, so the page of a browser without one is shown as it stands to
+ * one that would run it, without ours.
+ */
+async function whereScriptsRun(person, page) {
+  if (person.js) {
+    return page;
+  }
+  if (!person.twin) {
+    const { lang, theme, width } = person;
+    person.twin = await visitor({ lang, theme, width });
+    person.twin.name = person.name;
+    person.context.on('close', () => person.twin.context.close().catch(() => {}));
+    await person.twin.context.route(() => true, (route) =>
+      route.request().resourceType() === 'document'
+        ? route.fulfill({ contentType: 'text/html; charset=utf-8', body: person.twin.html })
+        : route.continue(),
+    );
+  }
+  const html = await page.content();
+  person.twin.html = html.replaceAll(/<script\b[^>]*><\/script>|<\/?noscript>/g, '');
+  await person.twin.page.goto(page.url());
+  return person.twin.page;
+}
+
 /** A picture of the page for people to look at: `target/screenshots/<name>-<lang>-<theme>-<width>.png`. */
 export async function screenshot(person, name, page = person.page) {
   await page.screenshot({ path: join(given.screenshots, `${name}-${person.name}.png`), fullPage: true });
 }
 
-/** Looks at a page as one should: it fits its width, axe-core is content, a picture is kept. */
-export async function inspect(person, name, page = person.page) {
+/**
+ * Looks at a page as one should: it fits its width, axe-core is content, a picture is kept.
+ * @param {{page?: import('playwright-core').Page, looks?: {theme: string, width: number}[]}} more what other looks it is
+ *   given too; one that says `picture` is kept as well
+ */
+export async function inspect(person, name, { page = person.page, looks = [] } = {}) {
   await step(`looking at ${name}`, async () => {
     await fitsItsWidth(page);
-    if (person.js) {
-      await axe(person, page);
-    }
     await screenshot(person, name, page);
+    const checked = await whereScriptsRun(person, page);
+    await axe(person, checked);
+    const usual = looks.length > 0 && (await checked.evaluate(() => document.documentElement.dataset.theme));
+    for (const { theme, width, picture } of looks) {
+      await step(`${theme} at ${width}`, async () => {
+        await look(checked, theme, width);
+        await fitsItsWidth(checked);
+        await axe(person, checked, OF_LOOKS);
+        if (picture) {
+          const file = `${name}-${person.lang}-${theme}-${width}${person.js ? '' : '-nojs'}.png`;
+          await checked.screenshot({ path: join(given.screenshots, file), fullPage: true });
+        }
+      });
+    }
+    if (looks.length > 0) {
+      await look(checked, usual, person.width);
+    }
   });
+}
+
+/** Gives the page that stands there another theme and width. */
+async function look(page, theme, width) {
+  await page.setViewportSize({ width, height: HEIGHTS[width] });
+  await page.evaluate((value) => { document.documentElement.dataset.theme = value; }, theme);
+  // A chart is drawn anew for its new room before the frame after the next.
+  await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
 }
 
 /** Presses Tab until the element has the focus; each stop on the way must show that it has it. */

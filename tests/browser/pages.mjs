@@ -1,7 +1,7 @@
 // The tasks of the guide as functions, so that other scripts can do them too. Everything is found as a person finds it:
 // by what it is and what it is called.
 
-import { assert } from './lib.mjs';
+import { assert, eventually } from './lib.mjs';
 
 /** Where a task happens: a dialog where the script runs, a page of its own where it does not. */
 export function sheet(person) {
@@ -24,6 +24,43 @@ export async function act(person, w, name, action) {
 export async function shownKey(person) {
   const shown = sheet(person).getByText(/^\s*tg_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\s*$/).first();
   return (await shown.textContent()).trim();
+}
+
+/**
+ * A form that was refused says so at its head, and beside this field what is wrong; the first wrong field has the focus.
+ * @param {{scope?: import('playwright-core').Locator, first?: boolean}} more where the form stands, and whether the field is its first wrong one
+ */
+export async function refusedAt(person, field, words, { scope = sheet(person), first = true } = {}) {
+  await eventually('the field is marked', async () => (await field.getAttribute('aria-invalid')) === 'true');
+  const described = ((await field.getAttribute('aria-describedby')) ?? '').split(' ').filter(Boolean);
+  const said = await Promise.all(described.map((id) => scope.locator(`[id="${id}"]`).innerText()));
+  assert.match(said.join(' '), words);
+  assert.equal(await scope.getByRole('alert').count(), 1, 'the head of the form says so too');
+  if (first) {
+    await eventually('the first wrong field has the focus', () => field.evaluate((element) => element === document.activeElement));
+  }
+}
+
+/** Sends a form by its button. */
+export async function send(person, button, scope = sheet(person)) {
+  // What stands there now is told from the page that comes.
+  await person.page.evaluate(() => { document.documentElement.dataset.before = ''; });
+  await scope.getByRole('button', { name: button, exact: true }).last().click();
+}
+
+/** Waits until the page that came says this in passing: that something was done. */
+export async function saying(person, words) {
+  const status = person.page.locator('html:not([data-before])').getByRole('status');
+  await status.filter({ hasText: words }).first().waitFor();
+}
+
+/** What stands in the fields of a form that one sees, by their names; a box that is ticked is `true`. */
+export async function typed(scope) {
+  return scope.locator('form').last().evaluate((form) => {
+    const fields = [...form.elements].filter((one) => one.name && !['hidden', 'submit', 'fieldset'].includes(one.type));
+    const boxes = fields.filter((one) => !(one.type === 'radio' && !one.checked));
+    return Object.fromEntries(boxes.map((one) => [one.name, one.type === 'checkbox' ? one.checked : one.value]));
+  });
 }
 
 /** The facts of a sheet, by their names. */

@@ -16,7 +16,7 @@ const PAGES = [
   'members',
   'activity',
 ];
-const OPERATOR_PAGES = ['accounts', 'plans', 'models', 'upstreams', 'users', 'usage', 'audit', 'nodes'];
+const OPERATOR_PAGES = ['accounts', 'plans', 'models', 'upstreams', 'users', 'usage', 'audit', 'nodes', 'webhooks'];
 
 await script(async () => {
   const [ann, eve] = [await customer('acme'), await customer('evil')];

@@ -4,9 +4,12 @@
 //! every page (nothing from elsewhere, no broken policy, no failed script) is watched by `tests/browser/lib.mjs`.
 
 use tollgate_canary::Canary;
-use tollgate_tests::{Engine, House, browser, json, left_behind, node};
+use tollgate_tests::{Engine, FakeUpstream, House, browser, json, left_behind, node};
 
-use crate::sign_in::{self, Provider};
+use crate::{
+    fleet,
+    sign_in::{self, Provider},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_page_may_do_is_seen_when_a_page_does_it() {
@@ -81,3 +84,22 @@ async fn a_browser_keeps_no_key() {
 
 /// What the script puts into the browser's storage, to see that it would be found.
 const PLANTED: &str = "planted-by-the-canary-to-be-found-71ce";
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_deployment_says_what_comes_first() {
+    let house = House::open_bare(Engine::Sqlite, FakeUpstream::start().await, |options, _| options).await;
+    browser::run(&house, "empty", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_does_everything_in_forms_that_are_wrong_first() {
+    browser::run(&House::open(Engine::Sqlite).await, "operator", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_revokes_a_key_while_a_node_is_silent_is_told_so_and_then_when_it_was_dead() {
+    // A little longer than a call waits for the proof.
+    let house = fleet::house_with_lease("36s").await;
+    let other = fleet::second_node(&house).await;
+    // The script stops it when everything else is prepared: its lease runs from then on.
+    browser::run(&house, "silent", json!({"silent": other.pid().as_raw_nonzero().get()})).await;
+}

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tollgate_tests::{Engine, House, Issued, Node, NodeOptions, eventually, house::chat, json};
 
 /// A second node on the house's store.
-async fn second_node(house: &House) -> Node {
+pub(super) async fn second_node(house: &House) -> Node {
     second_node_with(house, |_| {}).await
 }
 
@@ -23,7 +23,8 @@ async fn second_node_with(house: &House, change: impl FnOnce(&mut NodeOptions)) 
     options.start().await
 }
 
-async fn house_with_lease(lease: &str) -> House {
+/// A house whose nodes are waited for so long.
+pub(super) async fn house_with_lease(lease: &str) -> House {
     let lease = format!("lease = \"{lease}\"");
     House::open_with(Engine::Postgres, |options, _| options.member("fleet", &lease)).await
 }

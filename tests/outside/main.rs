@@ -9,17 +9,20 @@
 //! | [`streams`] | bytes of streams, clients that hang up |
 //! | [`upstreams`] | upstreams that fail, lie or are slow; retries |
 //! | [`counting`] | what is counted, reports |
+//! | [`scan`] | `tollgate scan` on a repository with 1,000 planted keys |
 //! | [`secrets`] | keys and credentials are nowhere but with their owners |
 //! | [`canary`] | no secret is left in any file, answer, metric or memory, in any form |
 //! | [`management`] | the management API's manners |
 //! | [`authorization`] | every endpoint as everybody |
 //! | [`lifecycle`] | plans, users, models and settings that change at run time |
+//! | [`leaks`] | keys that were found in public |
 //! | [`fleet`] | several nodes on one store |
 //! | [`https`] | upstreams over TLS, verified |
 //! | [`outage`] | a store that is gone, a node that stops |
 //! | [`load`] | crashes and revocations under load |
 //! | [`command_line`] | the CLI |
 //! | [`observability`] | metrics, log lines, the second address |
+//! | [`notices`] | mail and webhooks |
 //! | [`openai`] | the official `openai` packages for Python and Node.js |
 //! | [`demo`] | `tollgate demo` |
 //! | [`web_pages`] | keys in web pages |
@@ -39,14 +42,17 @@ mod errors;
 mod fleet;
 mod harness;
 mod https;
+mod leaks;
 mod lifecycle;
 mod load;
 mod main_job;
 mod management;
+mod notices;
 mod observability;
 mod openai;
 mod outage;
 mod requests;
+mod scan;
 mod secrets;
 mod sign_in;
 mod streams;

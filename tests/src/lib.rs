@@ -13,11 +13,14 @@
 //! | [`liar`] | an identity provider that lies on demand |
 //! | [`upstream`] | the fake upstream and its ledger |
 //! | [`proxy`] | a TCP proxy that can be cut, between a node and its store |
+//! | [`github`] | a stand-in for GitHub's secret scanning |
 //! | [`tls`] | TLS in front of the fake upstream, with an authority of our own |
 //! | [`cli`] | the command line |
 //! | [`left_behind`] | the secrets that a test saw, and what it left behind in which none may be |
 //! | [`memory`] | what is in a process's memory, as a core file would hold it |
+//! | [`leak`] | keys, hidden as people hide them without meaning to |
 //! | [`browser`] | Chromium, driven by the scripts in `tests/browser` |
+//! | [`python`] | programs of `tests/python`: a mail server, a receiver of webhooks |
 #![allow(
     clippy::disallowed_methods,
     reason = "tests read their own environment and the clock of the world they are in"
@@ -26,13 +29,16 @@
 pub mod browser;
 pub mod cli;
 pub mod engine;
+pub mod github;
 pub mod house;
 pub mod http;
 pub mod left_behind;
+pub mod leak;
 pub mod liar;
 pub mod memory;
 pub mod node;
 pub mod proxy;
+pub mod python;
 pub mod tls;
 pub mod upstream;
 
@@ -42,6 +48,7 @@ pub use engine::Engine;
 pub use house::{House, Issued};
 pub use http::{Http, Reply};
 pub use node::{Node, NodeOptions};
+pub use python::Python;
 pub use serde_json::{Value, json};
 pub use upstream::FakeUpstream;
 

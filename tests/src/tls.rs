@@ -27,6 +27,14 @@ fn params(names: &[&str]) -> CertificateParams {
     params
 }
 
+impl Identity {
+    /// Writes certificate and key as PEM files.
+    pub fn write(&self, certificate: &Path, key: &Path) {
+        std::fs::write(certificate, self.certificate.pem()).expect("a file");
+        std::fs::write(key, self.key.serialize_pem()).expect("a file");
+    }
+}
+
 impl Authority {
     /// A new one; its certificate is written to `file`, as `SSL_CERT_FILE` takes it.
     #[must_use]

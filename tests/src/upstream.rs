@@ -632,16 +632,39 @@ type Piece = Result<Bytes, std::io::Error>;
 /// A body that is sent piece by piece; closed when the connection is gone.
 fn body_by_pieces() -> (mpsc::Sender<Piece>, BoxBody<Bytes, std::io::Error>) {
     let (sender, receiver) = mpsc::channel(1);
-    (sender, BodyExt::boxed(StreamBody::new(Pieces(Mutex::new(receiver)))))
+    (sender, BodyExt::boxed(StreamBody::new(BodyOfPieces(Mutex::new(Pieces { receiver, cut: None })))))
 }
 
-struct Pieces(Mutex<mpsc::Receiver<Piece>>);
+struct BodyOfPieces(Mutex<Pieces>);
 
-impl futures_util::Stream for Pieces {
+impl futures_util::Stream for BodyOfPieces {
     type Item = Result<Frame<Bytes>, std::io::Error>;
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut receiver = self.0.lock().expect("lock");
-        receiver.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        self.0.lock().expect("lock").poll(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+struct Pieces {
+    receiver: mpsc::Receiver<Piece>,
+    /// The error that the body ends with, held back for one turn.
+    cut: Option<std::io::Error>,
+}
+
+impl Pieces {
+    /// hyper drops what it has not flushed when a body fails, and flushes when a body has nothing ready: before an error
+    /// there is one turn of nothing, or the pieces before the cut would leave only if the sender was slow enough.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Piece>> {
+        if let Some(cut) = self.cut.take() {
+            return Poll::Ready(Some(Err(cut)));
+        }
+        match self.receiver.poll_recv(context) {
+            Poll::Ready(Some(Err(cut))) => {
+                self.cut = Some(cut);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            other => other,
+        }
     }
 }
 

@@ -11,54 +11,12 @@ use crate::{
     Line, Scale,
     mock::Mock,
     scene::{Scene, block_on},
+    year::{self, Shape},
 };
 
 const KEYS: u64 = 1_000;
 const MODELS: u64 = 20;
 const ROUNDS: usize = 9;
-
-/// Every key uses every model in one minute of each week of a year; what is summed up from it follows from that.
-fn year(keys: u64) -> String {
-    let sums = "sum(requests), sum(failed), sum(input), sum(output), sum(cached_input), sum(reasoning), sum(audio_ms), sum(images), \
-        sum(cost_nanos), sum(exact), sum(partial), sum(estimated), sum(unknown)";
-    let mut script = format!(
-        "BEGIN;
-        CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999) SELECT i FROM n;
-        INSERT INTO keys (id, public_id, account_no, name, all_models, state, created_at, created_by, hash, search_text, version, prefix)
-        SELECT 'key_' || lower(hex(randomblob(16))), substr(lower(hex(randomblob(6))), 1, 12), account_no, 'key ' || i, 0, state,
-               created_at, created_by, randomblob(32), 'key ' || i, 1, prefix
-        FROM n CROSS JOIN (SELECT * FROM keys LIMIT 1) WHERE i < {keys};
-        INSERT OR IGNORE INTO usage_accounts SELECT account_no FROM keys LIMIT 1;
-        INSERT INTO usage_rollups
-        SELECT 4, 0, keys.account_no,
-               (unixepoch() - 86400 * (7 * week.i + (keys.no + models.no) % 7) - 60 * ((keys.no * 7919 + models.no * 104729 + week.i) % 1440)) / 60 * 60000,
-               keys.no, models.no, 3, 0, 3000, 900, 100, 50, 0, 0, 2850000, 3, 0, 0, 0
-        FROM (SELECT i FROM n WHERE i < 52) AS week, (SELECT no, account_no FROM keys WHERE name LIKE 'key %') AS keys, models;"
-    );
-    let start = |unit: &str| format!("unixepoch(bucket / 1000, 'unixepoch', {unit}) * 1000");
-    let quarter = "'start of month', '-' || ((strftime('%m', bucket / 1000, 'unixepoch') - 1) % 3) || ' months'";
-    for (grain, bucket) in [
-        (1, "bucket / 3600000 * 3600000".to_owned()),
-        (2, start("'start of day'")),
-        (3, start("'start of month'")),
-        (4, start(quarter)),
-        (5, start("'start of year'")),
-    ] {
-        script.push_str(&format!(
-            "INSERT INTO usage_rollups SELECT cube, {grain}, account_no, {bucket} AS b, key_no, model_no, {sums} \
-             FROM usage_rollups WHERE cube = 4 AND grain = {} GROUP BY account_no, b, key_no, model_no;",
-            grain - 1
-        ));
-    }
-    for (cube, key, model) in [(1, "0", "0"), (2, "0", "model_no"), (3, "key_no", "0")] {
-        script.push_str(&format!(
-            "INSERT INTO usage_rollups SELECT {cube}, grain, account_no, bucket, {key} AS k, {model} AS m, {sums} \
-             FROM usage_rollups WHERE cube = 4 GROUP BY grain, account_no, bucket, k, m;"
-        ));
-    }
-    script.push_str("COMMIT; ANALYZE;");
-    script
-}
 
 /// Measures.
 pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
@@ -69,7 +27,7 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
     server.key(&token, &json!("all"))?;
     server.stop()?;
     let keys = scale.of(KEYS);
-    scene.sql(&year(keys))?;
+    scene.sql(&year::script(keys, Shape::Even))?;
     let server = scene.start()?;
     let mut lines = Vec::new();
     let listed = block_on(server.http().get("/api/v1/keys?limit=1").bearer(&token).try_send())??;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{Id, No},
+    leak::OnLeak,
     name::{Email, Handle, Label},
     time::Timestamp,
 };
@@ -28,6 +29,8 @@ pub struct Account {
     pub suspended_at: Option<Timestamp>,
     /// What it subscribed to.
     pub subscription: Option<Subscription>,
+    /// What happens to its keys that are found in public.
+    pub on_leak: OnLeak,
     /// When it was made.
     pub created_at: Timestamp,
     /// Grows with each change; the `etag`.
@@ -296,6 +299,8 @@ pub enum AccountAction {
     MembersRead,
     /// Invite members, change their roles, take them out.
     MembersManage,
+    /// See and change where notices are posted.
+    WebhooksManage,
 }
 
 impl Role {
@@ -418,12 +423,12 @@ mod tests {
 
     #[test]
     fn the_role_matrix_is_this_table() {
-        use AccountAction::{AnyKeyManage, KeyCreate, MembersManage, MembersRead, OwnKeyManage, Read};
-        let actions = [Read, KeyCreate, OwnKeyManage, AnyKeyManage, MembersRead, MembersManage];
+        use AccountAction::{AnyKeyManage, KeyCreate, MembersManage, MembersRead, OwnKeyManage, Read, WebhooksManage};
+        let actions = [Read, KeyCreate, OwnKeyManage, AnyKeyManage, MembersRead, MembersManage, WebhooksManage];
         let may = |role: Role| actions.map(|action| role.may(action));
-        assert_eq!(may(Role::Owner), [true, true, true, true, true, true]);
-        assert_eq!(may(Role::Member), [true, true, true, false, false, false]);
-        assert_eq!(may(Role::Viewer), [true, false, false, false, false, false]);
+        assert_eq!(may(Role::Owner), [true; 7]);
+        assert_eq!(may(Role::Member), [true, true, true, false, false, false, false]);
+        assert_eq!(may(Role::Viewer), [true, false, false, false, false, false, false]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
     account::{Account, Standing, User},
     catalog::Model,
     id::{Id, No},
+    leak::KeyLeak,
     name::{Label, ModelName},
     origin::Origins,
     secret::{KeyHash, KeyHint, Prefix, PublicId},
@@ -222,6 +223,9 @@ pub struct Key {
     pub note: Option<String>,
     /// Until when the text from before the last rotation still works.
     pub rotated_until: Option<Timestamp>,
+    /// That it was found in public. Also of an active key, where its account wants to be told only; not of one that was
+    /// brought back.
+    pub leak: Option<KeyLeak>,
     /// Grows with each change; the `etag`.
     pub version: i64,
 }

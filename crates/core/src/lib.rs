@@ -13,11 +13,13 @@
 //! | [`time`] | instants in Unix milliseconds |
 //! | [`world`] | the clock and entropy as parameters |
 //! | [`key`] | the API key, its lifecycle and permission |
+//! | [`leak`] | reports of keys that were found in public |
 //! | [`account`] | accounts, plans, users, roles, actors |
 //! | [`catalog`] | models, routes, upstreams |
 //! | [`money`] | prices and costs, integers only |
 //! | [`usage`] | counted units, settlements of attempts, usage reports |
 //! | [`change`] | the change log's entries |
+//! | [`lease`] | what may be concluded from a node's silence |
 //! | [`notice`] | what people are told without having asked |
 
 pub mod account;
@@ -25,6 +27,8 @@ pub mod catalog;
 pub mod change;
 pub mod id;
 pub mod key;
+pub mod lease;
+pub mod leak;
 pub mod money;
 pub mod name;
 pub mod notice;

@@ -30,7 +30,7 @@ pub const CHECKSUM_LENGTH: usize = 6;
 /// The longest prefix of a key.
 const LONGEST_PREFIX: usize = 12;
 /// The longest prefix of all: a key's with its one-letter suffix.
-const LONGEST_SUFFIXED: usize = LONGEST_PREFIX + 1;
+pub(crate) const LONGEST_SUFFIXED: usize = LONGEST_PREFIX + 1;
 /// The longest text that can be a key or token.
 pub const LONGEST: usize = LONGEST_SUFFIXED + 1 + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH;
 
@@ -281,6 +281,11 @@ impl<'a> Presented<'a> {
     #[must_use]
     pub fn hint(&self) -> KeyHint {
         self.hint
+    }
+    /// What nobody may see: the secret and the checksum, letters and digits alone.
+    pub(crate) fn secret(&self) -> &'a str {
+        let secret = self.text.split_last_chunk::<{ SECRET_LENGTH + CHECKSUM_LENGTH }>();
+        secret.and_then(|(_, secret)| std::str::from_utf8(secret).ok()).unwrap_or_default()
     }
 }
 impl fmt::Debug for Presented<'_> {

@@ -5,44 +5,30 @@
 //! are applied before the lease is extended, and it is extended from before the grant was asked for; a lost lease, a
 //! gap, a log that went back or another store close the gate, and only a keyring loaded anew opens it again.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod effects;
+#[cfg(test)]
+mod simulation;
+
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::{sleep, timeout},
+    sync::watch,
+    time::{Instant, sleep, timeout},
 };
-use tollgate_core::{
-    Change, No, Seq,
-    catalog::{Upstream, UpstreamAuth},
-};
+use tollgate_core::{Change, Seq, Timestamp};
 use tollgate_store::{
     StoreError,
-    changes::{Lease, NodeReport, Renewal},
-    keyring::{Changed, SealedUpstream},
+    changes::{Lease, Renewal},
+    keyring::{Changed, KeyringBase},
 };
 
-use crate::{
-    catalogue::{CatalogueParts, UpstreamEntry},
-    lease::LeaseInstant,
-    node::Node,
-    worker::Message,
-};
+pub(crate) use self::effects::NodeEffects;
+use crate::lease::LeaseInstant;
 
-/// Between two renewals, give or take [`RENEW_JITTER_PER_MILLE`].
-const RENEW_INTERVAL: Duration = Duration::from_secs(1);
-const RENEW_JITTER_PER_MILLE: u64 = 200;
 /// After a renewal that failed.
 const RENEW_AGAIN: Duration = Duration::from_millis(200);
 /// Between two tries to join.
 const JOIN_AGAIN: Duration = Duration::from_millis(500);
-/// Entries of the log read at once.
-const CHANGES_AT_ONCE: u32 = 1_000;
-/// Keys read at once.
-const KEYS_AT_ONCE: u32 = 10_000;
 /// After a hint that nothing followed, so that hints without end cost little.
 const HINT_PAUSE: Duration = Duration::from_millis(2);
 /// For the store's answer to the last words of a node.
@@ -70,22 +56,53 @@ impl FollowError {
     }
 }
 
+/// Everything that the follower does to its node and asks of the store. [`NodeEffects`] does it; in the simulation network,
+/// clocks and store are played, and what is decided here is the same.
+pub(crate) trait Effects {
+    /// Now, on the clocks that a lease is measured with.
+    fn instant(&self) -> LeaseInstant;
+    /// Between two renewals.
+    fn interval(&self) -> Duration;
+    /// How long the node serves after it asked.
+    fn serves_for(&self) -> Duration;
+    /// Lets the node serve.
+    fn open(&self, asked: LeaseInstant, serves_for: Option<Duration>, authority_now: Timestamp);
+    /// Ends the right to serve until the next grant.
+    fn close(&self);
+    /// Puts what was decided where operators see it.
+    fn show(&self, applied: Seq);
+
+    /// Takes a place among the nodes.
+    async fn join(&self) -> Result<Lease, StoreError>;
+    async fn renew(&self, lease: &Lease, applied: Seq) -> Result<Renewal, StoreError>;
+    async fn acknowledge(&self, lease: &Lease, applied: Seq, cut: &[(Seq, u64)]) -> Result<(), StoreError>;
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+    /// Waits for a hint that the log has moved beyond `seen`.
+    async fn change_wait(&self, seen: Seq, at_most: Duration);
+    async fn changes_after(&self, after: Seq) -> Result<Vec<Change>, StoreError>;
+
+    /// Everything but the keys, as of one instant.
+    async fn base(&self) -> Result<KeyringBase, StoreError>;
+    /// Forgets everything that was known and loads this and the keys. Returns how many those are.
+    async fn load(&mut self, base: KeyringBase) -> Result<usize, StoreError>;
+    /// The present state of what has changed.
+    async fn changed(&self, changes: &[Change]) -> Result<Vec<Changed>, StoreError>;
+    /// Puts it into the keyring.
+    fn put(&mut self, changed: Vec<Changed>);
+    /// Has every worker look at its running requests. Returns how many were ended by each change.
+    async fn tell_workers(&self, changes: Option<Arc<[Change]>>) -> Vec<u64>;
+}
+
 /// The follower's own state.
-pub(crate) struct Follower {
-    node: Arc<Node>,
-    workers: Vec<mpsc::UnboundedSender<Message>>,
-    parts: CatalogueParts,
+pub(crate) struct Follower<E> {
+    effects: E,
     lease: Lease,
     applied: Seq,
 }
 
-impl Follower {
-    pub fn new(node: Arc<Node>, workers: Vec<mpsc::UnboundedSender<Message>>, lease: Lease) -> Self {
-        Self { node, workers, parts: CatalogueParts::new(), lease, applied: Seq(0) }
-    }
-
-    pub fn node(&self) -> Arc<Node> {
-        Arc::clone(&self.node)
+impl<E: Effects> Follower<E> {
+    pub const fn new(effects: E, lease: Lease) -> Self {
+        Self { effects, lease, applied: Seq(0) }
     }
 
     /// Loads the keyring and opens the gate, for the first time.
@@ -100,13 +117,13 @@ impl Follower {
             () = self.follow_for_ever() => {}
             () = stopped(stop) => {}
         }
-        self.node.gate.close();
+        self.effects.close();
         self.release().await;
     }
 
     /// Gives the lease back: no restriction waits for this node any more.
     async fn release(&self) {
-        match timeout(RELEASE_TIME, self.node.store.lease_release(&self.lease)).await {
+        match timeout(RELEASE_TIME, self.effects.release(&self.lease)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the lease was not given back; it runs out by itself"),
             Err(_) => tracing::warn!("the lease was not given back in time; it runs out by itself"),
@@ -117,13 +134,13 @@ impl Follower {
         loop {
             let error = self.follow().await;
             // In doubt, nothing is admitted, and running streams hold back.
-            self.node.gate.close();
+            self.effects.close();
             tracing::error!(%error, "this node serves nothing until it has joined anew");
             // What a worker was in the middle of is over then, so that nothing is admitted by the old lease.
-            self.tell_workers(None).await;
+            self.effects.tell_workers(None).await;
             self.release().await;
             while let Err(error) = self.join_again().await {
-                self.node.gate.close();
+                self.effects.close();
                 tracing::warn!(%error, "this node could not join");
                 self.release().await;
                 sleep(JOIN_AGAIN).await;
@@ -134,18 +151,18 @@ impl Follower {
 
     /// Follows the log and renews, until the keyring cannot be trusted any more.
     async fn follow(&mut self) -> FollowError {
-        let mut renew_at = Instant::now() + self.interval();
+        let mut renew_at = Instant::now() + self.effects.interval();
         loop {
             let rest = renew_at.saturating_duration_since(Instant::now());
             let result = if rest.is_zero() {
                 let renewed = self.renew().await;
-                renew_at = Instant::now() + if renewed.is_ok() { self.interval() } else { RENEW_AGAIN };
+                renew_at = Instant::now() + if renewed.is_ok() { self.effects.interval() } else { RENEW_AGAIN };
                 renewed
             } else {
-                self.node.store.change_wait(self.applied, rest).await;
+                self.effects.change_wait(self.applied, rest).await;
                 self.catch_up(renew_at).await
             };
-            self.show();
+            self.effects.show(self.applied);
             match result {
                 Ok(()) => {}
                 Err(error) if error.is_passing() => {
@@ -160,7 +177,7 @@ impl Follower {
     async fn catch_up(&mut self, until: Instant) -> Result<(), FollowError> {
         let mut found = false;
         loop {
-            let changes = self.in_time(self.node.store.changes_after(self.applied, CHANGES_AT_ONCE)).await?;
+            let changes = self.in_time(self.effects.changes_after(self.applied)).await?;
             if changes.is_empty() {
                 break;
             }
@@ -174,8 +191,7 @@ impl Follower {
     }
 
     async fn join_again(&mut self) -> Result<(), FollowError> {
-        let options = &self.node.options;
-        let lease = self.in_time(self.node.store.node_join(&options.node_name, &options.version)).await?;
+        let lease = self.in_time(self.effects.join()).await?;
         let is_same = lease.cluster == self.lease.cluster && lease.generation == self.lease.generation;
         let seen = is_same.then_some(self.applied);
         self.lease = lease;
@@ -186,44 +202,25 @@ impl Follower {
     /// Loads everything anew; nothing of what was known stays. `seen`: what the log had come to before.
     async fn load(&mut self, seen: Option<Seq>) -> Result<(), FollowError> {
         let began = Instant::now();
-        let (node, store) = (Arc::clone(&self.node), self.node.store.clone());
-        let base = store.keyring_base().await?;
+        let base = self.effects.base().await?;
         if let Some(seen) = seen
             && base.seq < seen
         {
             return Err(FollowError::WentBack { found: base.seq, seen });
         }
-        node.keyring.clear();
-        base.accounts.into_iter().for_each(|account| node.keyring.account_put(account));
-        self.parts.models = base.models.into_iter().map(|model| (model.no, model)).collect();
-        let named: HashSet<No<Upstream>> = base.upstreams.iter().map(|sealed| sealed.upstream.no).collect();
-        self.parts.upstreams.retain(|no, _| named.contains(no));
-        base.upstreams.into_iter().for_each(|sealed| self.upstream_put(sealed));
-        node.keyring.catalogue_put(self.parts.build(&node.metrics));
-        let mut after = No::new(0);
-        loop {
-            let keys = store.keyring_keys(after, KEYS_AT_ONCE).await?;
-            let Some(last) = keys.last() else { break };
-            after = last.no;
-            keys.into_iter().for_each(|key| node.keyring.key_put(key));
-        }
-        self.tell_workers(None).await;
-        self.applied = base.seq;
-        self.show();
-        let (keys, seq) = (node.keyring.len(), base.seq.0);
-        tracing::info!(keys, seq, duration_ms = began.elapsed().as_millis(), "the keyring is loaded");
+        let seq = base.seq;
+        let keys = self.effects.load(base).await?;
+        self.effects.tell_workers(None).await;
+        self.applied = seq;
+        self.effects.show(seq);
+        tracing::info!(keys, seq = seq.0, duration_ms = began.elapsed().as_millis(), "the keyring is loaded");
         Ok(())
     }
 
     /// Renews the lease: applies what the grant brings, then counts from before it was asked for.
     async fn renew(&mut self) -> Result<(), FollowError> {
-        let asked = LeaseInstant::now();
-        let report = NodeReport {
-            applied: self.applied,
-            journal_bytes: self.node.journal.bytes(),
-            complete_until: self.node.journal.complete_until(),
-        };
-        let grant = match self.in_time(self.node.store.lease_renew(&self.lease, &report)).await? {
+        let asked = self.effects.instant();
+        let grant = match self.in_time(self.effects.renew(&self.lease, self.applied)).await? {
             Renewal::Granted(grant) => grant,
             Renewal::Lost => return Err(FollowError::Lost),
         };
@@ -231,10 +228,8 @@ impl Follower {
         if grant.head < self.applied {
             return Err(FollowError::WentBack { found: grant.head, seen: self.applied });
         }
-        let serves_for = self.lease.renewable.then(|| self.node.options.serves_for());
-        // Before it: where `/readyz` says 200, the metric says 1.
-        self.node.metrics.lease.set(1);
-        self.node.gate.extend(asked, serves_for, grant.now);
+        let serves_for = self.lease.renewable.then(|| self.effects.serves_for());
+        self.effects.open(asked, serves_for, grant.now);
         Ok(())
     }
 
@@ -249,123 +244,23 @@ impl Follower {
                 return Err(FollowError::Gap(Seq(expected - 1)));
             }
         }
-        let changed = self.in_time(self.node.store.keyring_changed(&new)).await?;
-        self.keyring_put(changed);
+        let changed = self.in_time(self.effects.changed(&new)).await?;
+        self.effects.put(changed);
         let new: Arc<[Change]> = new.into();
-        let counts = self.tell_workers(Some(Arc::clone(&new))).await;
+        let counts = self.effects.tell_workers(Some(Arc::clone(&new))).await;
         self.applied = last.seq;
         let cut: Vec<(Seq, u64)> =
             new.iter().zip(counts).filter(|(_, count)| *count > 0).map(|(change, count)| (change.seq, count)).collect();
-        let said = self.in_time(self.node.store.change_acknowledge(&self.lease, self.applied, &cut)).await;
+        let said = self.in_time(self.effects.acknowledge(&self.lease, self.applied, &cut)).await;
         if let Err(error) = said {
             tracing::warn!(%error, "a change is in force here and was not acknowledged; the next renewal says it");
         }
         Ok(())
     }
 
-    fn keyring_put(&mut self, changed: Vec<Changed>) {
-        let node = Arc::clone(&self.node);
-        let mut catalogue_changed = false;
-        for changed in changed {
-            match changed {
-                Changed::Key(_, Some(key)) => node.keyring.key_put(key),
-                Changed::Key(no, None) => node.keyring.key_remove(no),
-                Changed::Account(_, Some(account)) => node.keyring.account_put(account),
-                Changed::Account(no, None) => node.keyring.account_remove(no),
-                Changed::Model(no, model) => {
-                    catalogue_changed = true;
-                    match model {
-                        Some(model) => drop(self.parts.models.insert(no, model)),
-                        None => drop(self.parts.models.remove(&no)),
-                    }
-                }
-                Changed::Upstream(no, upstream) => {
-                    catalogue_changed = true;
-                    match upstream {
-                        Some(sealed) => self.upstream_put(sealed),
-                        None => self.upstream_forget(no),
-                    }
-                }
-            }
-        }
-        if catalogue_changed {
-            node.keyring.catalogue_put(self.parts.build(&node.metrics));
-        }
-    }
-
-    /// Opens an upstream's credential. One that does not open, or does not fit into a request, is left out: requests
-    /// find no healthy upstream, rather than one without its credential.
-    fn upstream_put(&mut self, sealed: SealedUpstream) {
-        let SealedUpstream { upstream, credential } = sealed;
-        let (no, name) = (upstream.no, upstream.name.clone());
-        if self.parts.upstreams.get(&no).is_some_and(|entry| entry.upstream == upstream) {
-            return;
-        }
-        let opened = credential.map(|sealed| self.node.master_key.open(&sealed, &upstream.id.to_string())).transpose();
-        let entry = match opened {
-            Ok(credential) => {
-                let metrics = self.node.metrics.upstream(&name);
-                UpstreamEntry::new(UpstreamAuth { upstream, credential }, metrics).map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match entry {
-            Ok(entry) => drop(self.parts.upstreams.insert(no, Arc::new(entry))),
-            Err(error) => {
-                tracing::error!(upstream = %name, error, "an upstream cannot be used");
-                self.upstream_forget(no);
-            }
-        }
-    }
-    fn upstream_forget(&mut self, no: No<Upstream>) {
-        if let Some(entry) = self.parts.upstreams.remove(&no) {
-            self.node.metrics.upstream_forget(&entry.upstream.name);
-        }
-    }
-
-    /// Has every worker look at its running requests. Returns how many were ended by each change. A worker that is gone
-    /// has none.
-    async fn tell_workers(&self, changes: Option<Arc<[Change]>>) -> Vec<u64> {
-        let answers: Vec<oneshot::Receiver<Vec<u64>>> = self
-            .workers
-            .iter()
-            .filter_map(|worker| {
-                let (done, answer) = oneshot::channel();
-                worker.send(Message::Changed(changes.clone(), done)).ok().map(|()| answer)
-            })
-            .collect();
-        let mut sums = vec![0; changes.as_ref().map_or(1, |changes| changes.len())];
-        for answer in answers {
-            if let Ok(counts) = answer.await {
-                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-            }
-        }
-        sums
-    }
-
     /// Late answers are worth nothing: half of what a lease serves is left for the next try.
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, FollowError> {
-        Ok(timeout(self.node.options.serves_for() / 2, asked).await.map_err(|_| FollowError::Timeout)??)
-    }
-
-    /// About a second, not in step with other nodes.
-    fn interval(&self) -> Duration {
-        let mut random = [0; 2];
-        self.node.world.fill(&mut random);
-        let spread = u64::from(u16::from_be_bytes(random)) * 2 * RENEW_JITTER_PER_MILLE / u64::from(u16::MAX);
-        let per_mille = 1_000 - RENEW_JITTER_PER_MILLE + spread;
-        let interval = RENEW_INTERVAL.min(self.node.options.lease / 10);
-        Duration::from_micros(u64::try_from(interval.as_micros()).unwrap_or(u64::MAX) * per_mille / 1_000)
-    }
-
-    fn show(&self) {
-        let metrics = &self.node.metrics;
-        metrics.seq.set(self.applied.0);
-        metrics.lease.set(i64::from(self.node.gate.authority_now().is_some()));
-        metrics.keys.set(i64::try_from(self.node.keyring.len()).unwrap_or(i64::MAX));
-        for entry in self.node.keyring.catalogue().upstreams() {
-            entry.metrics.up.set(i64::from(entry.health.is_healthy() && entry.upstream.enabled));
-        }
+        Ok(timeout(self.effects.serves_for() / 2, asked).await.map_err(|_| FollowError::Timeout)??)
     }
 }
 

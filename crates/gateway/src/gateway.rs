@@ -26,7 +26,7 @@ use crate::{
     GatewayOptions, JournalOptions, Management, UpstreamHealth,
     callers::{self, Callers},
     exposure::Exposures,
-    follower::{FollowError, Follower, stopped},
+    follower::{FollowError, Follower, NodeEffects, stopped},
     journal::{self, Journal, JournalError, Shipper},
     keyring::Keyring,
     lease::LeaseGate,
@@ -191,7 +191,8 @@ impl Gateway {
             workers.push(worker.map_err(GatewayError::Start)?);
         }
         let mailboxes = workers.iter().map(|worker| worker.mailbox.clone()).collect();
-        let control = control_start(Follower::new(Arc::clone(&node), mailboxes, lease.clone())).await?;
+        let effects = NodeEffects::new(Arc::clone(&node), mailboxes);
+        let control = control_start(Arc::clone(&node), Follower::new(effects, lease.clone())).await?;
         let shipper = shipper_start(Shipper::new(&journal, StoreSink(store.clone())), Arc::clone(&node))?;
         Ok(Self { node, local, workers, control, shipper, journal })
     }
@@ -283,10 +284,9 @@ async fn journal_open(options: &GatewayOptions, lease: &Lease, world: &World) ->
 }
 
 /// Starts the thread that follows the log and checks upstreams; returns when the node may serve.
-async fn control_start(mut follower: Follower) -> Result<Part, GatewayError> {
+async fn control_start(node: Arc<Node>, mut follower: Follower<NodeEffects>) -> Result<Part, GatewayError> {
     let (stop, mut stopping) = watch::channel(false);
     let (ready, is_ready) = oneshot::channel();
-    let node = follower.node();
     let thread = spawn("control", async move {
         let begun = follower.begin().await;
         let may_go_on = begun.is_ok();

@@ -25,6 +25,14 @@ use crate::{
     page::Page,
 };
 
+/// Whether a byte may be given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MaySend {
+    Now,
+    /// It is held back: the node does not know whether the request was ended.
+    NotNow,
+}
+
 /// What a request was let in by.
 pub(crate) struct Ticket {
     pub key_id: PublicId,
@@ -119,6 +127,18 @@ impl Ticket {
                 true
             }
         }
+    }
+    /// Whether a byte of it may be given out, at the authority's time where this node may serve (`None`: it may not); an
+    /// error if the request was ended.
+    pub fn may_send(&self, keyring: &Keyring, now: Option<Timestamp>) -> Result<MaySend, ErrorCode> {
+        if let Some(code) = self.cut.get() {
+            return Err(code);
+        }
+        let Some(now) = now else { return Ok(MaySend::NotNow) };
+        if now >= self.ends_at.get() {
+            self.recheck(keyring, now);
+        }
+        self.cut.get().map_or(Ok(MaySend::Now), Err)
     }
     fn concerns(&self, change: ChangeKind) -> bool {
         match change {

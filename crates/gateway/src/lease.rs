@@ -25,15 +25,19 @@ impl LeaseInstant {
     /// Now.
     #[cfg(target_os = "linux")]
     pub fn now() -> Self {
-        let (boot_ns, raw_ns) = (read(ClockId::Boottime), read(ClockId::MonotonicRaw));
-        let suspended_ns = boot_ns.saturating_sub(read(ClockId::Monotonic));
-        Self { boot_ns, raw_ns: raw_ns.saturating_add(suspended_ns) }
+        Self::from_clocks(read(ClockId::Boottime), read(ClockId::MonotonicRaw), read(ClockId::Monotonic))
     }
     /// Now. Only Linux tells suspend apart; elsewhere the monotonic clock is the best there is.
     #[cfg(not(target_os = "linux"))]
     pub fn now() -> Self {
         let monotonic = read(ClockId::Monotonic);
         Self { boot_ns: monotonic, raw_ns: monotonic }
+    }
+    /// From readings of `CLOCK_BOOTTIME`, `CLOCK_MONOTONIC_RAW` and `CLOCK_MONOTONIC`, made in this order.
+    #[cfg(any(test, target_os = "linux"))]
+    pub const fn from_clocks(boot_ns: u64, raw_ns: u64, monotonic_ns: u64) -> Self {
+        let suspended_ns = boot_ns.saturating_sub(monotonic_ns);
+        Self { boot_ns, raw_ns: raw_ns.saturating_add(suspended_ns) }
     }
     #[cfg(test)]
     pub const fn of(boot_ns: u64, raw_ns: u64) -> Self {

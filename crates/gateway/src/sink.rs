@@ -4,7 +4,10 @@ use tollgate_core::{
     Id,
     usage::{Journal, Settlement},
 };
-use tollgate_store::{Store, StoreError, usage::Shipped};
+use tollgate_store::{
+    Store, StoreError,
+    usage::{JournalGap, Shipped},
+};
 
 use crate::journal::{Gap, UsageSink};
 
@@ -26,8 +29,8 @@ impl UsageSink for StoreSink {
     fn batch_most(&self) -> usize {
         self.0.usage_batch_most()
     }
-    async fn make_last(&self) -> Result<(), SinkError> {
-        Ok(self.0.usage_make_last().await?)
+    async fn make_last(&self, ended: Option<Id<Journal>>) -> Result<(), SinkError> {
+        Ok(self.0.usage_make_last(ended).await?)
     }
     async fn watermark(&self, lane: Id<Journal>) -> Result<u64, SinkError> {
         Ok(self.0.journal_watermark(lane).await?)
@@ -43,7 +46,12 @@ impl UsageSink for StoreSink {
         for gap in gaps.iter().filter(|gap| gap.lost > 0) {
             tracing::error!(journal.lane = %lane, ?gap, "records of the journal cannot be read: attempts may be lost");
         }
-        match self.0.usage_ship(lane, expected, new, settlements).await? {
+        let gaps: Vec<_> = gaps
+            .iter()
+            .filter(|gap| gap.lost > 0)
+            .map(|gap| JournalGap { first: gap.first_seq, records: gap.lost })
+            .collect();
+        match self.0.usage_ship_damaged(lane, expected, new, settlements, &gaps).await? {
             Shipped::Counted => Ok(()),
             Shipped::Before { watermark } => Err(SinkError::Before(watermark)),
         }

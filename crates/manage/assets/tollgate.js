@@ -14,7 +14,8 @@
       if (Number.isNaN(at.getTime())) continue;
       time.dataset.local = "";
       time.title = `${whole.format(at)} (${time.dateTime})`;
-      time.textContent = exact.format(at);
+      // "7:09 AM" stays in one piece.
+      time.textContent = exact.format(at).replace(/\s(?=[AP]M$)/u, "\u00a0");
     }
   }
 
@@ -105,7 +106,9 @@
       const menu = link.closest("[popover]");
       menu?.hidePopover();
       opener = (menu && document.querySelector(`[popovertarget="${menu.id}"]`)) ?? link;
-      htmx.ajax("GET", link.getAttribute("href"), { target: "#dialog-body", select: "#sheet", swap: "innerHTML" });
+      htmx.ajax("GET", link.getAttribute("href"), { target: "#dialog-body", select: "#sheet", swap: "innerHTML" })
+        // Said by the notice that the service cannot be reached.
+        .catch(() => {});
       return;
     }
     const closer = event.target.closest("[data-close]");
@@ -143,7 +146,7 @@
     for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true;
     const action = event.submitter?.getAttribute("formaction") ?? form.getAttribute("action");
     const context = { source: form, target: "#dialog-body", select: "#sheet", swap: "innerHTML", values };
-    htmx.ajax("POST", action, context).finally(() => {
+    htmx.ajax("POST", action, context).catch(() => {}).finally(() => {
       for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = false;
     });
   });
@@ -155,6 +158,26 @@
     const first = body().querySelector("[aria-invalid=true], [autofocus]") ?? body().querySelector("input:not([type=hidden]), button");
     first?.focus();
   });
+
+  // A part of a page is never replaced by an answer that does not have it: the store is down, somebody removed it. Who
+  // asked is shown that answer as a page; a page that asks by itself goes on asking. A dialog shows whatever comes.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, xhr, requestConfig, pathInfo } = event.detail;
+    if (xhr.status < 400 || target?.id === "dialog-body") return;
+    event.detail.shouldSwap = false;
+    if (!("x-tollgate-poll" in requestConfig.headers) && target?.id !== "usage") location.assign(pathInfo.finalRequestPath);
+  });
+  // No answer came at all: that is said where one is at work, and what was typed stays.
+  const unreachable = document.getElementById("unreachable");
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => {
+      if ("x-tollgate-poll" in event.detail.requestConfig.headers) return;
+      (dialog().open ? body() : document.getElementById("content")).prepend(unreachable);
+      unreachable.hidden = false;
+      unreachable.scrollIntoView({ block: "nearest" });
+    });
+  }
+  document.addEventListener("htmx:beforeRequest", () => { unreachable.hidden = true; });
 
   // A line at the top while something takes longer than a fifth of a second.
   const SLOW_MS = 200;
@@ -183,6 +206,9 @@
     line().hidden = true;
     if (event.persisted) location.reload();
   });
+
+  // On a phone the sections are a row that scrolls: the one that one is in is seen.
+  document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
   enliven(document);
 })();

@@ -9,6 +9,23 @@
   const address = () => `${usage().dataset.path}?${usage().dataset.query}`;
   document.documentElement.dataset.script = "";
 
+  // Another question. What is chosen while an answer is on its way counts: the last question asked is the one answered.
+  let question = null;
+  let answering = false;
+  async function ask(path, how) {
+    question = { path, how };
+    if (answering) return;
+    answering = true;
+    while (question) {
+      const now = question;
+      question = null;
+      const context = { target: "#usage", select: "#usage", swap: "outerHTML show:none settle:0ms", ...now.how };
+      // What went wrong is said where htmx tells of it, see below.
+      await htmx.ajax("GET", now.path, context).catch(() => {});
+    }
+    answering = false;
+  }
+
   // The browser's own zone on the first visit, the chosen one afterwards.
   const ZONE_COOKIE = "tollgate_zone";
   const remember = (zone) => { document.cookie = `${ZONE_COOKIE}=${zone}; path=/; max-age=31536000; samesite=lax`; };
@@ -16,11 +33,26 @@
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     if (usage().dataset.zoneKnown === "true" || !zone) return;
     remember(zone);
-    if (zone !== "UTC") load(location.pathname + location.search);
+    if (zone === "UTC") return;
+    // For who chooses something before the figures of this zone are there.
+    const field = by("tz");
+    if ([...field.options].some((option) => option.value === zone)) field.value = zone;
+    ask(location.pathname + location.search, { push: "false" });
   }
-  const load = (path) => htmx.ajax("GET", path, { target: "#usage", select: "#usage", swap: "outerHTML" });
 
-  // The form: a choice is shown at once; dates wait for the button.
+  // The form: a choice is shown at once; dates wait for the button. Listened to from here, since forms come and go.
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "usage-form") return;
+    event.preventDefault();
+    const query = new URLSearchParams(new FormData(event.target));
+    ask(`${usage().dataset.path}?${query}`, { push: "true", headers: { "HX-Trigger": "usage-form" } });
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("#part-table thead a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    ask(link.getAttribute("href"), { push: "true" });
+  });
   document.addEventListener("change", (event) => {
     const form = event.target.closest?.("#usage-form");
     if (!form || event.target.type === "date" || event.target.type === "text") return;
@@ -109,7 +141,7 @@
     asking = true;
     const asked = address();
     try {
-      const response = await fetch(asked, { headers: { accept: "text/html" } });
+      const response = await fetch(asked, { headers: { accept: "text/html", "x-tollgate-poll": "1" } });
       if (response.redirected) {
         location.reload();
         return;
@@ -143,13 +175,11 @@
     const scrolled = [...now.querySelectorAll(".scroll")].map((box) => [box.id, box.scrollLeft, box.scrollTop]);
     if (ids(now).join() !== ids(next).join()) {
       now.replaceWith(next);
-      htmx.process(next);
       lively(next);
     } else {
       for (const part of next.querySelectorAll("[data-part]")) {
         const old = by(part.id);
         old.replaceChildren(...part.childNodes);
-        htmx.process(old);
         lively(old);
       }
       by("figures").dataset.said = next.dataset.said;
@@ -206,9 +236,10 @@
   });
   // An answer without the part (signed out, store down) must not leave a hole.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target?.id !== "usage" || [200, 400].includes(event.detail.xhr.status)) return;
-    event.detail.shouldSwap = false;
-    failed(true);
+    if (event.detail.target?.id !== "usage") return;
+    const isAnswer = [200, 400].includes(event.detail.xhr.status);
+    event.detail.shouldSwap = isAnswer && question === null;
+    if (!isAnswer) failed(true);
   });
 
   mark();

@@ -6,6 +6,7 @@
 mod accounts;
 mod audit;
 mod keys;
+mod leaks;
 mod me;
 mod members;
 mod models;
@@ -17,6 +18,7 @@ mod tokens;
 mod upstreams;
 mod usage;
 mod users;
+mod webhooks;
 
 use axum::{
     Json, Router,
@@ -52,6 +54,8 @@ fn table() -> OpenApiRouter<Services> {
         .routes(routes!(keys::disable))
         .routes(routes!(keys::enable))
         .routes(routes!(keys::rotate))
+        .routes(routes!(leaks::report))
+        .routes(routes!(leaks::tell))
         .routes(routes!(usage::report))
         .routes(routes!(usage::latency))
         .routes(routes!(models::list, models::create))
@@ -74,6 +78,14 @@ fn table() -> OpenApiRouter<Services> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(nodes::list))
+        .routes(routes!(nodes::gaps))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::edit, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::resend))
+        .routes(routes!(webhooks::mail_test))
 }
 
 pub(crate) fn router() -> Router<Services> {

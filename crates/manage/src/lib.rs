@@ -11,11 +11,16 @@
 //! | `api` | the REST API under `/api/v1`, one file a noun, and its OpenAPI document |
 //! | `pages` | the console: sign-in, an account's pages, the operator's part |
 //! | `problem` | the one place where an error becomes HTTP (RFC 9457) |
+//! | `hooks` | what GitHub, GitLab and scanners send |
+//! | `background` | work that goes on when whoever asked for it has hung up |
 //! | `extract` | bodies, queries and preconditions, checked before a handler runs |
 
 #[allow(unused_qualifications, reason = "utoipa's own code, under the spans of ours")]
 mod api;
+mod background;
 mod extract;
+pub mod notify;
+mod hooks;
 mod observe;
 mod pages;
 pub mod principal;
@@ -37,7 +42,8 @@ use tollgate_core::{
 use tollgate_store::Store;
 
 pub use api::{endpoints, openapi_json};
-pub use services::{ServiceError, Services};
+pub use background::Background;
+pub use services::{LeakOptions, ServiceError, Services};
 
 /// What the management plane needs.
 pub struct ManageOptions {
@@ -56,10 +62,16 @@ pub struct ManageOptions {
     pub public_url: Option<String>,
     /// How people sign in.
     pub sign_in: SignInOptions,
+    /// From where reports of leaked keys are taken.
+    pub leaks: LeakOptions,
+    /// Where work runs that nobody waits for.
+    pub background: Background,
     /// What the data plane knows of upstreams.
     pub upstream_health: Arc<dyn UpstreamHealthSource>,
     /// Tries upstreams when an operator asks for it.
     pub upstream_probe: Arc<dyn UpstreamProbe>,
+    /// Tells people what they are to know, by mail and at endpoints.
+    pub notifier: notify::Notifier,
     /// Sends what people try to the data plane.
     pub inference: Arc<dyn Inference>,
     /// The program's version.
@@ -143,12 +155,13 @@ pub struct RequestId(pub Id<usage::Request>);
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
 
-/// Serves `/api/v1/*` and the console (`/`, `/a/*`, `/me`, `/operator/*`, `/sign-in*`, `/invitations/*`, `/assets/*`);
+/// Serves `/api/v1/*`, `/leaks`, `/hooks/*` and the console (`/`, `/a/*`, `/me`, `/operator/*`, `/sign-in*`, `/invitations/*`, `/assets/*`);
 /// anything else is a 404.
 pub fn router(options: ManageOptions) -> axum::Router {
     let services = Services::new(options);
     pages::router(&services)
         .merge(api::router())
+        .merge(hooks::router())
         .fallback(problem::no_such_page)
         .layer(axum::middleware::from_fn_with_state(services.clone(), observe::observe))
         .with_state(services)

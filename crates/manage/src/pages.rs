@@ -12,6 +12,7 @@
 //! - Words stand in [`texts`] alone, in both languages; times are a [`When`]; counts go through `look.lang.count(…)`.
 //! - No inline script or style: the policy below forbids both. Our own files are in `assets/`.
 
+mod address;
 mod ask;
 mod assets;
 mod chrome;
@@ -20,19 +21,21 @@ mod flash;
 mod form;
 mod home;
 #[cfg(test)]
-mod hostile;
+pub(crate) mod hostile;
 mod invitation;
 mod keys;
 mod look;
 mod me;
 mod members;
 mod models;
+mod once;
 mod operator;
 mod sheet;
 mod sign_in;
-mod texts;
+pub(crate) mod texts;
 mod usage;
 mod viewer;
+mod webhooks;
 mod when;
 
 use askama::Template;
@@ -68,6 +71,7 @@ pub(crate) fn router(services: &Services) -> Router<Services> {
         .merge(members::router())
         .merge(sign_in::router())
         .merge(usage::router())
+        .merge(webhooks::router())
         .route("/assets/{name}", get(assets::serve))
         .route("/preferences", post(home::preferences))
         .layer(axum::middleware::from_fn_with_state(services.clone(), failure::dress))

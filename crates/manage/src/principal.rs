@@ -168,7 +168,7 @@ impl Access {
         Err(ServiceError::Forbidden(match action {
             AccountAction::KeyCreate | AccountAction::OwnKeyManage => "viewers change nothing",
             AccountAction::AnyKeyManage | AccountAction::MembersManage => "only owners of the account may do this",
-            AccountAction::MembersRead => "only owners of the account see this",
+            AccountAction::MembersRead | AccountAction::WebhooksManage => "only owners of the account see this",
             AccountAction::Read => "this role does not see the account",
         }))
     }

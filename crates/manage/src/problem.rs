@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use tollgate_core::secret::redacted;
+use tollgate_core::{id::IdKind, secret::redacted};
 use utoipa::ToSchema;
 
 use crate::services::{Noun, ServiceError};
@@ -83,7 +83,7 @@ pub(crate) const CODES: &[(&str, u16, &str)] = &[
 
 impl Problem {
     /// A problem of a code of [`CODES`].
-    fn new(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         let (status, title) = known.map_or((500, "Internal error"), |(_, status, title)| (*status, *title));
         let kind = format!("urn:tollgate:problem:{code}");
@@ -140,9 +140,9 @@ impl From<&ServiceError> for Problem {
             ServiceError::NotFound(Noun::Thing) => Self::new("not_found", "there is nothing of that id or name"),
             ServiceError::NotFound(noun) => Self::new("not_found", format!("there is no such {}", noun.as_str())),
             ServiceError::AlreadyCreated(id) => {
-                let detail = format!(
-                    "this Idempotency-Key made {id} before; its secret is not kept, so rotate it if the answer was lost"
-                );
+                let lost = "; its secret is not kept, so rotate it if the answer was lost";
+                let lost = if id.starts_with(<tollgate_core::Key as IdKind>::PREFIX) { lost } else { "" };
+                let detail = format!("this Idempotency-Key made {id} before{lost}");
                 Self { id: Some(id.clone()), ..Self::new("already_created", detail) }
             }
             ServiceError::Exists(what) => Self::new("already_exists", format!("{what} exists already")),
@@ -233,6 +233,9 @@ pub(crate) fn with_contact(error: ServiceError, contact_url: Option<&String>) ->
 pub(crate) async fn no_such_page(request: Request) -> Response {
     if request.uri().path().starts_with("/api/") {
         return Problem::new("not_found", "there is no such path; /api/v1/openapi.json lists them all").into_response();
+    }
+    if request.uri().path().starts_with("/hooks/") {
+        return Problem::new("not_found", "there is no such path").into_response();
     }
     crate::pages::not_found(request.headers())
 }

@@ -7,8 +7,10 @@ mod accounts;
 mod catalog;
 mod confirm;
 mod keys;
+mod leaks;
 mod members;
 mod oidc;
+pub(crate) mod outgoing;
 mod overview;
 mod passwords;
 mod seeds;
@@ -18,6 +20,7 @@ mod tokens;
 mod trial;
 mod upstream_test;
 mod usage;
+mod webhooks;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -34,7 +37,9 @@ pub(crate) use catalog::price_schema;
 pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, UpstreamInput, catalog_apply};
 pub use confirm::{Confirmed, Effective, EffectiveNode};
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
-pub(crate) use keys::{origins_schema, permission_schema};
+pub(crate) use keys::{grace_of, origins_schema, permission_schema};
+pub(crate) use leaks::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal};
+pub use leaks::{LeakInput, LeakOptions, LeakOutcome, MOST_REPORTED};
 pub use members::{INVITATION_LIFE, InvitationInput, InvitationShown, MemberChange, Newcomer, invitation_path};
 pub use oidc::{OIDC_WAIT, OidcBegun, OidcCallback, OidcGroup, OidcOptions, OidcProblem, oidc_issuer_check};
 pub use overview::Glance;
@@ -49,8 +54,21 @@ pub use usage::{
     UsageOverview, UsagePart, UsageSeries,
 };
 pub(crate) use usage::{tokens, zone_by_name};
+pub use webhooks::{AttemptAnswer, WebhookChange, WebhookInput, WebhookRotateInput, WebhookShown};
 
 use crate::ManageOptions;
+
+/// The longest `Idempotency-Key`, in bytes.
+const LONGEST_IDEMPOTENCY_KEY: usize = 255;
+
+fn check_idempotency_key(text: Option<&str>) -> Result<(), ServiceError> {
+    match text {
+        Some(text) if !(1..=LONGEST_IDEMPOTENCY_KEY).contains(&text.len()) => {
+            Err(ServiceError::invalid("Idempotency-Key", "an Idempotency-Key has 1 to 255 characters"))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// The services of a deployment. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +84,7 @@ pub struct Inner {
     session_prefix: Prefix,
     passwords: passwords::Passwords,
     oidc: Option<oidc::Oidc>,
+    leaks: leaks::Leaks,
 }
 
 impl Services {
@@ -80,6 +99,7 @@ impl Services {
             session_prefix: options.prefix.for_sessions(),
             passwords: passwords::Passwords::new(options.master_key.password_pepper(), options.world.clone()),
             oidc: options.sign_in.oidc.clone().map(oidc::Oidc::new),
+            leaks: leaks::Leaks::new(&options.leaks),
             options,
         }))
     }
@@ -120,6 +140,10 @@ pub enum Noun {
     Member,
     /// An invitation into an account.
     Invitation,
+    /// An endpoint that notices are posted to.
+    Webhook,
+    /// A notice on its way to one.
+    Delivery,
     /// Anything else.
     Thing,
 }
@@ -139,6 +163,8 @@ impl Noun {
             Self::Session => "session",
             Self::Member => "member",
             Self::Invitation => "invitation",
+            Self::Webhook => "webhook",
+            Self::Delivery => "delivery",
             Self::Thing => "thing",
         }
     }

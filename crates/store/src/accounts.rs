@@ -8,6 +8,7 @@ mod overview;
 mod passwords;
 mod plans;
 mod row;
+mod search;
 mod sessions;
 mod sign_in;
 mod users;
@@ -19,12 +20,14 @@ use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Actor, ChangeKind, Id, No, Role, Timestamp, User,
     account::{AccessToken, AccountAuth},
+    leak::OnLeak,
     name::{Email, Handle, Label},
     secret::{KeyHash, PublicId},
 };
 
 use self::row::{ACCOUNT, account_of};
 pub(crate) use self::row::{ACCOUNT_AUTH, account_auth_of, read_account_auth};
+pub(crate) use self::search::make_searchable;
 pub use self::{
     identities::{IdentityOutcome, IdentitySignIn},
     invitations::{InvitationAccepted, NewInvitation},
@@ -55,6 +58,17 @@ pub struct NewAccount {
     pub name: Label,
     /// The plan that it begins on (by handle), and when that lapses.
     pub plan: Option<(Handle, Option<Timestamp>)>,
+    /// Its first owner.
+    pub owner: Option<NewOwner>,
+}
+
+/// Who is to own a new account.
+#[derive(Debug, Clone)]
+pub enum NewOwner {
+    /// This user.
+    Known(Id<User>),
+    /// The user of this mail address; where there is none, one of this name is made.
+    OfAddress(Email, Label),
 }
 
 /// What changes in an account; `None` leaves it as it is.
@@ -68,6 +82,8 @@ pub struct AccountEdit {
     pub plan: Option<Option<Handle>>,
     /// When the plan lapses; `Some(None)`: it runs on.
     pub plan_until: Option<Option<Timestamp>>,
+    /// What happens to its keys that are found in public. Those that were found stay as they are.
+    pub on_leak: Option<OnLeak>,
 }
 
 /// A plan to be made.
@@ -101,6 +117,8 @@ pub struct NewUser {
     pub operator: bool,
     /// Its accounts, by handle.
     pub memberships: Vec<(Handle, Role)>,
+    /// A value that no other creation has: a repeat makes no second user.
+    pub idempotency_key: Option<String>,
 }
 
 /// What changes in a user.
@@ -170,26 +188,35 @@ impl Store {
             return Ok(Seeded { account, operator, made_now: false });
         }
         let plan = plans::insert(&mut write, fixed("unlimited")?, fixed("Unlimited")?, true).await?;
-        let default =
-            NewAccount { handle: fixed("default")?, name: fixed("Default")?, plan: Some((plan.handle, None)) };
+        let default = NewAccount {
+            handle: fixed("default")?,
+            name: fixed("Default")?,
+            plan: Some((plan.handle, None)),
+            owner: None,
+        };
         let account = insert(&mut write, default).await?;
         let operator = NewUser {
             name: fixed("Operator")?,
             email: None,
             operator: true,
             memberships: vec![(account.handle.clone(), Role::Owner)],
+            idempotency_key: None,
         };
         let operator = users::insert(&mut write, operator).await?;
         let seeded = Seeded { account: account.id, operator: operator.id, made_now: true };
         Ok(write.commit(seeded).await?.value)
     }
-    /// Makes an account, on its plan from the beginning.
+    /// Makes an account, on its plan and with its owner from the beginning: all of that, or nothing.
     ///
     /// # Errors
-    /// [`crate::StoreError::Exists`], an unknown plan, or when the store fails.
+    /// [`crate::StoreError::Exists`], an unknown plan or owner, or when the store fails.
     pub async fn account_create(&self, actor: &Actor, new: NewAccount) -> Result<Committed<Account>> {
         let mut write = self.write(actor).await?;
+        let owner = new.owner.clone();
         let account = insert(&mut write, new).await?;
+        if let Some(owner) = owner {
+            own(&mut write, &account.handle, owner).await?;
+        }
         write.commit(account).await
     }
     /// An account by id or by handle.
@@ -246,11 +273,13 @@ impl Store {
             until = None;
         }
         standing |= difference.take("plan_until", &mut until, edit.plan_until, |until| json!(until));
+        let mut on_leak = account.on_leak;
+        difference.take("on_leak", &mut on_leak, edit.on_leak, |on_leak| json!(on_leak));
         if plan.is_none() && until.is_some() {
             return Err(StoreError::State("an account without a plan has no end of one"));
         }
         if difference.is_empty() {
-            return Ok(write.unchanged(account));
+            return write.unchanged(account).await;
         }
         let plan_no = match &plan {
             Some(handle) => Some(plans::no(&mut write, handle).await?),
@@ -258,9 +287,18 @@ impl Store {
         };
         write
             .execute(
-                "UPDATE accounts SET name = $2, suspended_at = $3, plan_no = $4, plan_until = $5, version = version + 1
+                "UPDATE accounts SET name = $2, suspended_at = $3, plan_no = $4, plan_until = $5, search_text = $6, on_leak = $7,
+                    version = version + 1
                  WHERE no = $1",
-                values![account.no, &name, suspended_at, plan_no, until],
+                values![
+                    account.no,
+                    &name,
+                    suspended_at,
+                    plan_no,
+                    until,
+                    search::of_account(&account.handle, &name),
+                    &on_leak
+                ],
             )
             .await?;
         if standing {
@@ -290,9 +328,9 @@ async fn insert(write: &mut Write<'_>, new: NewAccount) -> Result<Account> {
     let (id, now) = (write.new_id(), write.now());
     write
         .execute(
-            "INSERT INTO accounts (id, handle, name, plan_no, plan_until, created_at, version)
-             VALUES ($1, $2, $3, $4, $5, $6, 1)",
-            values![id, &new.handle, &new.name, plan_no, until, now],
+            "INSERT INTO accounts (id, handle, name, plan_no, plan_until, created_at, search_text, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 1)",
+            values![id, &new.handle, &new.name, plan_no, until, now, search::of_account(&new.handle, &new.name)],
         )
         .await?;
     let account = read(write, id).await?;
@@ -300,6 +338,29 @@ async fn insert(write: &mut Write<'_>, new: NewAccount) -> Result<Account> {
     let detail = json!({ "handle": new.handle, "name": new.name, "plan": plan, "plan_until": until });
     write.audit("account.create", Subject::new(id).of(account.no), detail).await?;
     Ok(account)
+}
+
+/// Makes somebody the owner of a new account.
+async fn own(write: &mut Write<'_>, account: &Handle, owner: NewOwner) -> Result<()> {
+    let user = match owner {
+        NewOwner::Known(user) => user,
+        NewOwner::OfAddress(email, name) => match users::of_address(write, &email).await? {
+            Some(user) => user,
+            None => {
+                let memberships = vec![(account.clone(), Role::Owner)];
+                let new = NewUser { name, email: Some(email), operator: false, memberships, idempotency_key: None };
+                return users::insert(write, new).await.map(drop);
+            }
+        },
+    };
+    match users::read(write, user).await {
+        Err(StoreError::NotFound) => return Err(StoreError::Unknown { kind: "owner", name: user.to_string() }),
+        Err(error) => return Err(error),
+        Ok((_, user)) if user.disabled_at.is_some() => return Err(StoreError::State("the owner is disabled")),
+        Ok(_) => {}
+    }
+    let memberships = vec![(account.clone(), Some(Role::Owner))];
+    users::edit(write, user, UserEdit { memberships, ..UserEdit::default() }, None).await.map(drop)
 }
 
 async fn read(write: &mut Write<'_>, id: Id<Account>) -> Result<Account> {

@@ -8,7 +8,7 @@ use tollgate_core::{Account, Id, Timestamp, account::AuditEntry};
 use crate::{
     Page, PageRequest, Result, Store, StoreError,
     bulk::placeholders,
-    engine::Row,
+    engine::Columns,
     value::{Value, values},
 };
 
@@ -100,9 +100,7 @@ impl Store {
         }
         with(" ORDER BY e.no DESC LIMIT $n", page.rows().into());
         let rows = self.pools().rows(AssertSqlSafe(sql), values).await?;
-        let entries = rows.iter().map(entry_of).collect::<Result<Vec<_>>>()?;
-        let page = page.page(LIST, entries, |(no, _)| no.to_string());
-        Ok(Page { data: page.data.into_iter().map(|(_, entry)| entry).collect(), next_cursor: page.next_cursor })
+        page.numbered(LIST, &rows, read_entry)
     }
 }
 
@@ -158,12 +156,9 @@ const NAMED: [(&str, &str, &str); 7] = [
 /// Most ids of one statement.
 const MOST_IDS: usize = 500;
 
-fn entry_of(row: &Row) -> Result<(i64, AuditEntry)> {
-    let mut columns = row.columns();
-    let columns = &mut columns;
+fn read_entry(columns: &mut Columns<'_>) -> Result<AuditEntry> {
     let unreadable = |_| StoreError::Failed("an audit entry's detail cannot be read".into());
-    let no = columns.next()?;
-    let entry = AuditEntry {
+    Ok(AuditEntry {
         id: columns.next()?,
         at: columns.next()?,
         actor: columns.next()?,
@@ -174,6 +169,5 @@ fn entry_of(row: &Row) -> Result<(i64, AuditEntry)> {
         subject: columns.next()?,
         account: columns.next()?,
         detail: serde_json::from_str(&columns.next::<String>()?).map_err(unreadable)?,
-    };
-    Ok((no, entry))
+    })
 }

@@ -157,7 +157,7 @@ impl Store {
             return Err(StoreError::VersionConflict);
         }
         if !upstreams::edit(&mut write, &mut sealed, edit).await? {
-            return Ok(write.unchanged(sealed.upstream));
+            return write.unchanged(sealed.upstream).await;
         }
         write.commit(sealed.upstream).await
     }
@@ -230,7 +230,7 @@ impl Store {
             return Err(StoreError::VersionConflict);
         }
         if !models::edit(&mut write, &mut model, edit, Difference::default()).await? {
-            return Ok(write.unchanged(model));
+            return write.unchanged(model).await;
         }
         write.commit(model).await
     }
@@ -272,6 +272,6 @@ impl Store {
         for new in models {
             changed |= models::apply(&mut write, new).await?;
         }
-        if changed { write.commit(()).await } else { Ok(write.unchanged(())) }
+        if changed { write.commit(()).await } else { write.unchanged(()).await }
     }
 }

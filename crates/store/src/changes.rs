@@ -30,9 +30,9 @@ mod prune;
 
 use std::time::Duration;
 
-use tollgate_core::{Change, ChangeKind, Id, Seq, Timestamp, change::Node, name::Slug};
+pub use tollgate_core::lease::ConfirmedBy;
+use tollgate_core::{Change, ChangeKind, Id, Seq, Timestamp, change::Node, lease::Reading, name::Slug};
 
-use self::clock::Reading;
 pub(crate) use self::fleet::Fleet;
 pub use self::prune::CHANGES_KEPT;
 use crate::{Result, Store, StoreEngine, StoreError, engine::Row, value::values};
@@ -99,17 +99,6 @@ pub struct NodeConfirmation {
     pub after: Duration,
     /// How it was confirmed.
     pub by: ConfirmedBy,
-}
-
-/// How a node is known not to admit by the old state any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConfirmedBy {
-    /// It applied the change and ended the streams.
-    Acknowledged,
-    /// It gave its lease back.
-    Released,
-    /// A whole lease went by without a grant to it.
-    Expired,
 }
 
 /// A node's place among the nodes, as long as it renews.
@@ -285,13 +274,13 @@ impl Store {
     pub async fn change_confirm<T>(&self, committed: &Committed<T>) -> Result<Confirmation> {
         let (seq, since) = (committed.seq, committed.since);
         if committed.members.is_empty() {
-            return Ok(Confirmation { after: since.elapsed(), nodes: Vec::new(), streams_cut: 0 });
+            return Ok(Confirmation { after: clock::elapsed(since), nodes: Vec::new(), streams_cut: 0 });
         }
         let (nodes, streams_cut) = match self.engine() {
             StoreEngine::Sqlite => self.confirm_locally(seq, since, &committed.members).await,
             StoreEngine::Postgres => self.confirm_in_fleet(seq, since, &committed.members).await?,
         };
-        Ok(Confirmation { after: since.elapsed(), nodes, streams_cut })
+        Ok(Confirmation { after: clock::elapsed(since), nodes, streams_cut })
     }
     /// The nodes, newest first, those gone for a day left out.
     ///

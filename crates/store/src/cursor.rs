@@ -2,7 +2,10 @@
 //!
 //! Pages are cut by that key and not by a count, so rows made or removed meanwhile neither repeat nor hide others.
 
-use crate::{Page, PageRequest, Result, StoreError};
+use crate::{
+    Page, PageRequest, Result, StoreError,
+    engine::{Columns, Row},
+};
 
 /// The longest sort key, in bytes: 64 characters of a key's name and its number.
 const LONGEST: usize = 280;
@@ -33,6 +36,20 @@ impl PageRequest {
         rows.truncate(self.size());
         let next_cursor = rows.last().filter(|_| more).map(|last| cursor_of(list, &key(last)));
         Page { data: rows, next_cursor }
+    }
+    /// The page of rows that begin with their row number, by which the list is sorted.
+    pub(crate) fn numbered<T>(
+        &self,
+        list: char,
+        rows: &[Row],
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    ) -> Result<Page<T>> {
+        let numbered = |row: &Row| {
+            let mut columns = row.columns();
+            Ok((columns.next::<i64>()?, read(&mut columns)?))
+        };
+        let page = self.page(list, rows.iter().map(numbered).collect::<Result<_>>()?, |(no, _)| no.to_string());
+        Ok(Page { data: page.data.into_iter().map(|(_, one)| one).collect(), next_cursor: page.next_cursor })
     }
 }
 

@@ -29,6 +29,7 @@ use self::{
 use crate::{
     Committed, Result, Store, StoreError, accounts,
     bulk::{self, Insert},
+    leaks,
     value::{storable, values},
     write::{Difference, Subject, Write},
 };
@@ -82,14 +83,10 @@ pub enum KeyTransition {
     Revoke,
     /// Switches it off. Of a disabled key: nothing changes. Of a revoked or leaked one: refused.
     Disable,
-    /// Switches a disabled key on (a leaked one too: a wrong report). Of an active one: nothing changes. Of a revoked one,
-    /// and of one whose maker is disabled or no member any more: refused.
+    /// Switches a disabled key on (a leaked one too: a wrong report). Of an active one: its state stays. Of a revoked one,
+    /// and of one whose maker is disabled or no member any more: refused. Whatever it was, reports of it are settled: what
+    /// is said again of a place that was known by then changes nothing.
     Enable,
-    /// It was found in public. Of a revoked or leaked one: nothing changes.
-    Leak {
-        /// Where.
-        found_at: Option<String>,
-    },
 }
 
 impl Store {
@@ -120,8 +117,10 @@ impl Store {
         let mut detail = json!({
             "name": new.name, "public_id": new.public_id.as_str(), "models": new.permission, "expires_at": new.expires_at,
         });
-        if !new.allowed_origins.is_empty() {
-            detail["allowed_origins"] = json!(new.allowed_origins);
+        if let Some(detail) = detail.as_object_mut()
+            && !new.allowed_origins.is_empty()
+        {
+            detail.insert("allowed_origins".to_owned(), json!(new.allowed_origins));
         }
         write.audit("key.create", Subject::new(id).of(account.no), detail).await?;
         let key = read(&mut write, None, id).await?;
@@ -179,7 +178,7 @@ impl Store {
             permit(&mut write, key.no, &key.permission).await?;
         }
         if difference.is_empty() {
-            return Ok(write.unchanged(key));
+            return write.unchanged(key).await;
         }
         write
             .execute(
@@ -211,9 +210,6 @@ impl Store {
         id: Id<Key>,
         transition: KeyTransition,
     ) -> Result<Committed<Key>> {
-        if let KeyTransition::Leak { found_at } = &transition {
-            storable(found_at.as_deref())?;
-        }
         let mut write = self.write(actor).await?;
         let key = read(&mut write, Some(account), id).await?;
         if transition == KeyTransition::Enable
@@ -222,22 +218,29 @@ impl Store {
         {
             return Err(StoreError::State(refusal));
         }
-        let Some(state) = next_state(&key.state, &transition, write.now())? else {
-            return Ok(write.unchanged(key));
+        let settled = key.leak.as_ref().filter(|_| transition == KeyTransition::Enable);
+        let state = match (next_state(&key.state, &transition, write.now())?, settled) {
+            (Some(state), _) => state,
+            (None, Some(_)) => key.state.clone(),
+            (None, None) => return write.unchanged(key).await,
         };
-        let (word, at, found_at) = row::state_parts(&state);
+        let (word, at) = row::state_parts(&state);
         write
             .execute(
-                "UPDATE keys SET state = $2, state_at = $3, found_at = $4, version = version + 1 WHERE no = $1",
-                values![key.no, word, at, found_at],
+                "UPDATE keys SET state = $2, state_at = $3, version = version + 1 WHERE no = $1",
+                values![key.no, word, at],
             )
             .await?;
-        let detail = json!({ "from": row::state_parts(&key.state).0, "to": word, "found_at": found_at });
+        let mut detail = json!({ "from": row::state_parts(&key.state).0, "to": word });
+        if settled.is_some()
+            && let Some(detail) = detail.as_object_mut()
+        {
+            detail.insert("reported".to_owned(), leaks::settle(&mut write, key.no, id).await?);
+        }
         let action = match transition {
             KeyTransition::Revoke => "key.revoke",
             KeyTransition::Disable => "key.disable",
             KeyTransition::Enable => "key.enable",
-            KeyTransition::Leak { .. } => "key.leak",
         };
         finish(write, action, account, id, detail).await
     }
@@ -299,12 +302,10 @@ fn next_state(state: &KeyState, transition: &KeyTransition, now: Timestamp) -> R
     Ok(match (state, transition) {
         (Revoked { .. }, KeyTransition::Revoke)
         | (Disabled, KeyTransition::Disable)
-        | (Active, KeyTransition::Enable)
-        | (Revoked { .. } | Leaked { .. }, KeyTransition::Leak { .. }) => None,
+        | (Active, KeyTransition::Enable) => None,
         (_, KeyTransition::Revoke) => Some(Revoked { at: now }),
         (Active, KeyTransition::Disable) => Some(Disabled),
         (Disabled | Leaked { .. }, KeyTransition::Enable) => Some(Active),
-        (Active | Disabled, KeyTransition::Leak { found_at }) => Some(Leaked { at: now, found_at: found_at.clone() }),
         (Revoked { .. }, KeyTransition::Disable | KeyTransition::Enable) => {
             return Err(StoreError::State("the key is revoked"));
         }

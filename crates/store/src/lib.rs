@@ -12,6 +12,7 @@
 //! | [`catalog`] | models and upstreams |
 //! | [`changes`] | the change log, nodes and their leases, confirmations |
 //! | [`keyring`] | what the data plane loads |
+//! | [`leaks`] | reports of keys and tokens that were found in public |
 //! | [`usage`] | usage tables: shipping into them, reports from them |
 //! | [`audit`] | the audit log |
 //! | [`notices`] | what people are to be told, and how far each telling has come |
@@ -27,6 +28,7 @@ mod cursor;
 mod engine;
 pub mod keyring;
 pub mod keys;
+pub mod leaks;
 mod migrate;
 pub mod notices;
 pub mod usage;

@@ -5,7 +5,7 @@
 use tollgate_core::secret::Prefix;
 
 use crate::{
-    Result, StoreEngine, StoreError,
+    Result, StoreEngine, StoreError, accounts,
     engine::{Pools, Tx},
     value::values,
 };
@@ -40,6 +40,11 @@ const STEPS: &[Step] = &[
         postgres: include_str!("../migrations/postgres/0006_key_lists.sql"),
     },
     Step {
+        version: 7,
+        sqlite: include_str!("../migrations/sqlite/0007_leaks.sql"),
+        postgres: include_str!("../migrations/postgres/0007_leaks.sql"),
+    },
+    Step {
         version: 8,
         sqlite: include_str!("../migrations/sqlite/0008_notices.sql"),
         postgres: include_str!("../migrations/postgres/0008_notices.sql"),
@@ -48,6 +53,16 @@ const STEPS: &[Step] = &[
         version: 9,
         sqlite: include_str!("../migrations/sqlite/0009_origins.sql"),
         postgres: include_str!("../migrations/postgres/0009_origins.sql"),
+    },
+    Step {
+        version: 10,
+        sqlite: include_str!("../migrations/sqlite/0010_lists_and_lanes.sql"),
+        postgres: include_str!("../migrations/postgres/0010_lists_and_lanes.sql"),
+    },
+    Step {
+        version: 11,
+        sqlite: include_str!("../migrations/sqlite/0011_journal_gaps.sql"),
+        postgres: include_str!("../migrations/postgres/0011_journal_gaps.sql"),
     },
 ];
 /// The step that keeps each key's prefix with it.
@@ -81,6 +96,7 @@ pub(crate) async fn migrate(
         }
         tx.execute("INSERT INTO schema_steps (version, at) VALUES ($1, $2)", values![step.version, now_ms]).await?;
     }
+    accounts::make_searchable(&mut tx).await?;
     tx.execute(
         "INSERT INTO authority (one, cluster, generation, seq) VALUES (1, $1, 1, 0) ON CONFLICT (one) DO NOTHING",
         values![cluster.to_string()],

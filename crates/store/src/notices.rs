@@ -11,7 +11,7 @@ mod by_hand;
 mod deliveries;
 mod log;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde_json::json;
 use tollgate_core::{Account, Actor, Id, Notice, World, notice::Delivery};
@@ -162,12 +162,12 @@ impl Audience {
         }
         let mut people: BTreeSet<i64> = self.operators.iter().flatten().copied().collect();
         if let Some(account) = notice.account() {
-            if !self.owners.contains_key(&account) {
+            if let Entry::Vacant(owners) = self.owners.entry(account) {
                 let sql = "SELECT u.no FROM memberships b JOIN users u ON u.no = b.user_no
                            JOIN accounts a ON a.no = b.account_no
                            WHERE a.id = $1 AND b.role = 'owner' AND u.disabled_at IS NULL AND u.email IS NOT NULL
                            ORDER BY u.no LIMIT $2";
-                self.owners.insert(account, numbers(tx.rows(sql, values![account, MOST_PEOPLE]).await?)?);
+                owners.insert(numbers(tx.rows(sql, values![account, MOST_PEOPLE]).await?)?);
             }
             people.extend(self.owners.get(&account).into_iter().flatten());
         }
@@ -189,11 +189,11 @@ impl Audience {
     }
     /// Endpoints in use: the account's, then the deployment's.
     async fn webhooks(&mut self, tx: &mut Tx, account: Option<Id<Account>>) -> Result<Vec<i64>> {
-        if !self.webhooks.contains_key(&account) {
+        if let Entry::Vacant(webhooks) = self.webhooks.entry(account) {
             let sql = "SELECT w.no FROM webhooks w LEFT JOIN accounts a ON a.no = w.account_no
                        WHERE w.removed_at IS NULL AND w.state = 'active' AND (w.account_no IS NULL OR a.id = $1)
                        ORDER BY w.no";
-            self.webhooks.insert(account, numbers(tx.rows(sql, values![account]).await?)?);
+            webhooks.insert(numbers(tx.rows(sql, values![account]).await?)?);
         }
         Ok(self.webhooks.get(&account).cloned().unwrap_or_default())
     }

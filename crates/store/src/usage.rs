@@ -6,9 +6,14 @@
 mod buckets;
 mod cover;
 mod grain;
+mod lanes;
+mod lines;
+mod names;
 mod prune;
 mod report;
 mod ship;
+mod source;
+mod top;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +25,7 @@ use tollgate_core::{
 };
 
 use self::grain::Grain;
+pub use self::lanes::{LANES_KEPT, LANES_REMEMBERED};
 use crate::{Result, Store, StoreError, value::values};
 
 const TOO_MANY_ROWS: StoreError = StoreError::State("the report would have too many rows: ask for less at a time");
@@ -34,6 +40,27 @@ pub enum Shipped {
         /// Where the watermark stands.
         watermark: u64,
     },
+}
+
+/// Records of a journal that were written once and cannot be read. There may be attempts among them of which nothing is
+/// known: at most one for each record, on nobody's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalGap {
+    /// The number of the first.
+    pub first: u64,
+    /// How many.
+    pub records: u64,
+}
+
+/// A [`JournalGap`] as the store remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostRecords {
+    /// Of which journal.
+    pub journal: Id<Journal>,
+    /// Which records.
+    pub gap: JournalGap,
+    /// When it was noticed.
+    pub noticed_at: Timestamp,
 }
 
 /// A histogram of times: how many attempts took at most `at_most_ms[i]`, the last without limit.
@@ -54,8 +81,8 @@ pub struct UsageTop {
     pub rows: Vec<UsageRow>,
     /// The sums of all others.
     pub rest: UsageSums,
-    /// How many others there are.
-    pub rest_rows: usize,
+    /// How many others there are; none where they were not counted, since they did not have to be looked at.
+    pub rest_rows: Option<usize>,
 }
 
 /// The upper limits of a latency histogram's bins, in milliseconds; one bin without limit follows.
@@ -63,24 +90,49 @@ pub const LATENCY_LIMITS_MS: [u64; 15] =
     [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
 
 impl Store {
-    /// The watermark of a journal: the sequence number up to which it has been counted; 0 for a new one.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn journal_watermark(&self, journal: Id<Journal>) -> Result<u64> {
-        let row = self.pools().row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
-        row.map_or(Ok(0), |row| row.columns().next())
-    }
     /// Counts a batch, once for ever, however often it is tried: adds it to request rows and rollups and moves the
     /// journal's watermark from `from` to `to`, in one transaction that checks `from`.
     ///
     /// # Errors
-    /// When the store fails; then it may or may not have counted, and is to be sent again as it is.
+    /// [`StoreError::State`] for usage from so long ago that the store may have forgotten it ([`LANES_REMEMBERED`]); when
+    /// the store fails: then it may or may not have counted, and is to be sent again as it is.
     pub async fn usage_ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
+        self.usage_ship_damaged(journal, from, to, batch, &[]).await
+    }
+    /// [`Store::usage_ship`] of a journal that cannot be read everywhere: what is missing is remembered with the batch, once
+    /// like it.
+    ///
+    /// # Errors
+    /// As [`Store::usage_ship`].
+    pub async fn usage_ship_damaged(
+        &self,
+        journal: Id<Journal>,
+        from: u64,
+        to: u64,
+        batch: &[Settlement],
+        gaps: &[JournalGap],
+    ) -> Result<Shipped> {
         if to <= from {
             return Err(StoreError::State("a batch ends behind its beginning"));
         }
-        self.ship(journal, from, to, batch).await
+        self.ship(journal, from, to, batch, gaps).await
+    }
+    /// What journals have lost, the newest first, at most `most`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn journal_gaps(&self, most: u32) -> Result<Vec<LostRecords>> {
+        let sql = "SELECT journal, first_record, records, noticed_at FROM journal_gaps
+                   ORDER BY noticed_at DESC, journal, first_record LIMIT $1";
+        let rows = self.pools().rows(sql, values![i64::from(most)]).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns();
+                let journal = columns.next()?;
+                let gap = JournalGap { first: columns.next()?, records: columns.next()? };
+                Ok(LostRecords { journal, gap, noticed_at: columns.next()? })
+            })
+            .collect()
     }
     /// A report. Rows in order of time, then account, key and model; rows without any attempt are left out.
     ///

@@ -9,6 +9,7 @@ use tollgate_core::{
     account::RoleSource,
     catalog::{BaseUrl, Engine, ModelKind, OnClientGone},
     id::IdKind,
+    leak::{LeakSource, OnLeak},
     name::{Email, Handle, Label, ModelName, Slug},
     secret::{KeyHash, Prefix, PublicId},
 };
@@ -137,7 +138,22 @@ macro_rules! text_like {
         }
     )+ };
 }
-text_like!(Label, Handle, Slug, ModelName, Email, PublicId, BaseUrl, ModelKind, Engine, OnClientGone, Role, RoleSource);
+text_like!(
+    Label,
+    Handle,
+    Slug,
+    ModelName,
+    Email,
+    PublicId,
+    BaseUrl,
+    ModelKind,
+    Engine,
+    OnClientGone,
+    Role,
+    RoleSource,
+    LeakSource,
+    OnLeak
+);
 
 impl From<&Prefix> for Value {
     fn from(prefix: &Prefix) -> Self {
@@ -148,9 +164,13 @@ impl Column for Prefix {
     /// An empty one is of a key that a program from before this column made while another had upgraded the store: its
     /// prefix is not known, and is only shown.
     fn read(columns: &mut Columns<'_>) -> Result<Self> {
-        let text = columns.next::<String>()?;
-        if text.is_empty() { Ok(Self::default()) } else { parsed(&text) }
+        prefix_of(&columns.next::<String>()?)
     }
+}
+
+/// A key's prefix as it is stored.
+pub(crate) fn prefix_of(text: &str) -> Result<Prefix> {
+    if text.is_empty() { Ok(Prefix::default()) } else { parsed(text) }
 }
 
 /// What a stored text says.

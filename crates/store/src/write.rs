@@ -14,7 +14,7 @@ use tollgate_core::{
 use crate::{
     Committed, Result, Store,
     bulk::{self, Insert},
-    changes::{CHANGES_CHANNEL, clock::Reading},
+    changes::{CHANGES_CHANNEL, clock},
     engine::Tx,
     value::values,
 };
@@ -83,20 +83,36 @@ impl Write<'_> {
     }
     /// Leaves an audit row. `detail` holds what changed, old and new, and never a hash or a secret.
     pub(crate) async fn audit(&mut self, action: &str, subject: Subject, detail: serde_json::Value) -> Result<()> {
+        self.audit_many(action, vec![(subject, detail)]).await
+    }
+    /// Leaves an audit row for each of many things to which the same was done.
+    pub(crate) async fn audit_many(&mut self, action: &str, of: Vec<(Subject, serde_json::Value)>) -> Result<()> {
         let (actor, token) = match &self.actor.kind {
             ActorKind::User { user, token } => (user.to_string(), *token),
             ActorKind::System { part } => (format!("system:{part}"), None),
         };
-        let id = Id::<AuditEntry>::new(self.store.world());
         let address = self.actor.address.map(|address| address.to_string());
-        self.tx
-            .execute(
-                "INSERT INTO audit (id, at, actor, token, address, action, subject, account_no, detail)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                values![id, self.now, actor, token, address, action, subject.id, subject.account, detail.to_string()],
-            )
-            .await?;
-        Ok(())
+        let row = |(subject, detail): (Subject, serde_json::Value)| {
+            let (id, address) = (Id::<AuditEntry>::new(self.store.world()), address.clone());
+            values![
+                id,
+                self.now,
+                actor.as_str(),
+                token,
+                address,
+                action,
+                subject.id,
+                subject.account,
+                detail.to_string()
+            ]
+        };
+        let rows = of.into_iter().map(row).collect();
+        let insert = Insert {
+            head: "INSERT INTO audit (id, at, actor, token, address, action, subject, account_no, detail) VALUES ",
+            columns: 9,
+            tail: "",
+        };
+        bulk::execute(&mut self.tx, &insert, rows).await.map(drop)
     }
     /// Another actor from here on: a one-time link tells only when it is used whose it is.
     pub(crate) fn act_as(&mut self, actor: Actor) {
@@ -126,16 +142,29 @@ impl Write<'_> {
             self.tx.notify(CHANGES_CHANNEL, seq).await?;
         }
         self.tx.commit().await?;
-        let since = Reading::now();
+        let since = clock::now();
         if seq > first {
             members.extend(self.store.local_members());
         }
         self.store.head_seen(seq);
         Ok(Committed { value, seq: Seq(seq), members, since })
     }
-    /// Ends a write that found nothing to do: nothing is written, the head stands where it stood.
-    pub(crate) fn unchanged<T>(self, value: T) -> Committed<T> {
-        Committed { value, seq: Seq(self.head), members: Vec::new(), since: Reading::now() }
+    /// Commits what changed nothing of who may do what. What it found as it is may have come to be so a moment ago: the
+    /// nodes are listed, as by [`Write::unchanged`].
+    pub(crate) async fn commit_unchanged<T>(mut self, value: T) -> Result<Committed<T>> {
+        let mut members = self.store.members(&mut self.tx).await?;
+        self.tx.commit().await?;
+        let since = clock::now();
+        members.extend(self.store.local_members());
+        Ok(Committed { value, seq: Seq(self.head), members, since })
+    }
+    /// Ends a write that found nothing to do: nothing is written, the head stands where it stood. The nodes are listed all
+    /// the same: what is asked for anew may stand in the log and not be in force yet, and is proven by all that is in it.
+    pub(crate) async fn unchanged<T>(mut self, value: T) -> Result<Committed<T>> {
+        let mut members = self.store.members(&mut self.tx).await?;
+        drop(self.tx);
+        members.extend(self.store.local_members());
+        Ok(Committed { value, seq: Seq(self.head), members, since: clock::now() })
     }
 }
 

@@ -37,6 +37,9 @@ macro_rules! contract_of_one_node {
 #[path = "contract/accounts.rs"]
 mod accounts;
 #[cfg(test)]
+#[path = "contract/captions.rs"]
+mod captions;
+#[cfg(test)]
 #[path = "contract/catalog.rs"]
 mod catalog;
 #[cfg(test)]
@@ -48,6 +51,9 @@ mod futures;
 #[cfg(test)]
 #[path = "contract/keys.rs"]
 mod keys;
+#[cfg(test)]
+#[path = "contract/leaks.rs"]
+mod leaks;
 #[cfg(test)]
 #[path = "contract/nodes.rs"]
 mod nodes;

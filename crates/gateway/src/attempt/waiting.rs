@@ -14,7 +14,10 @@ use tollgate_core::Timestamp;
 use tollgate_wire::ErrorCode;
 
 use super::Inner;
-use crate::{in_flight::Ticket, upstream::connection::ExchangeError};
+use crate::{
+    in_flight::{MaySend, Ticket},
+    upstream::connection::ExchangeError,
+};
 
 /// How often it is looked whether the lease is back.
 pub(crate) const LEASE_LOOK: Duration = Duration::from_millis(20);
@@ -45,26 +48,24 @@ impl Inner {
         let worker = Rc::clone(&self.worker);
         let node = &worker.node;
         let Some(ticket) = self.ticket() else { return Poll::Ready(Ok(())) };
-        if let Some(code) = ticket.cut() {
-            return Poll::Ready(Err(code));
-        }
-        let Some(now) = node.gate.authority_now() else {
-            ticket.watch(context);
-            let since = *self.held_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= node.options.limits.lease_grace {
-                return Poll::Ready(Err(ErrorCode::KeysNotCurrent));
+        match ticket.may_send(&node.keyring, node.gate.authority_now()) {
+            Ok(MaySend::Now) => {
+                self.held_since = None;
+                Poll::Ready(Ok(()))
             }
-            if self.deadline_passed(Instant::now() + LEASE_LOOK, context) {
-                context.waker().wake_by_ref();
+            Ok(MaySend::NotNow) => {
+                ticket.watch(context);
+                let since = *self.held_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= node.options.limits.lease_grace {
+                    return Poll::Ready(Err(ErrorCode::KeysNotCurrent));
+                }
+                if self.deadline_passed(Instant::now() + LEASE_LOOK, context) {
+                    context.waker().wake_by_ref();
+                }
+                Poll::Pending
             }
-            return Poll::Pending;
-        };
-        if now >= ticket.ends_at() {
-            ticket.recheck(&node.keyring, now);
+            Err(code) => Poll::Ready(Err(code)),
         }
-        let cut = ticket.cut();
-        self.held_since = None;
-        Poll::Ready(cut.map_or(Ok(()), Err))
     }
 
     /// Waits until the request is ended from elsewhere.

@@ -52,8 +52,9 @@ pub trait UsageSink: Send + Sync {
     }
 
     /// When this has returned, no power cut takes back what was shipped before. Until then one may, watermark and all:
-    /// then it is shipped again, so nothing of it is deleted here before.
-    fn make_last(&self) -> impl Future<Output = Result<(), Self::Error>> + Send {
+    /// then it is shipped again, so nothing of it is deleted here before. `ended` is a lane that is shipped wholly: it is
+    /// deleted next.
+    fn make_last(&self, _ended: Option<Id<LaneId>>) -> impl Future<Output = Result<(), Self::Error>> + Send {
         std::future::ready(Ok(()))
     }
 
@@ -300,7 +301,7 @@ impl ShippedLane {
             self.sample = None;
         }
         if collector.finished() || collector.has_read_segments() {
-            answer(sink.make_last()).await?;
+            answer(sink.make_last(collector.finished().then_some(self.dir.lane))).await?;
         }
         if collector.finished() {
             let bytes = self.dir.remove(shared.sync_file)?;

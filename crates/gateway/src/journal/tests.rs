@@ -42,6 +42,8 @@ struct Store {
     down: AtomicBool,
     /// What was shipped may be lost to a power cut.
     cannot_make_last: AtomicBool,
+    /// Lanes that were said to be over.
+    ended: Mutex<Vec<Id<LaneId>>>,
     hangs_after_commit: AtomicBool,
 }
 impl Store {
@@ -51,8 +53,12 @@ impl Store {
 }
 impl UsageSink for &Store {
     type Error = &'static str;
-    async fn make_last(&self) -> Result<(), &'static str> {
-        if self.cannot_make_last.load(Ordering::SeqCst) { Err("not on disk") } else { Ok(()) }
+    async fn make_last(&self, ended: Option<Id<LaneId>>) -> Result<(), &'static str> {
+        if self.cannot_make_last.load(Ordering::SeqCst) {
+            return Err("not on disk");
+        }
+        self.ended.lock().unwrap().extend(ended);
+        Ok(())
     }
     async fn watermark(&self, lane: Id<LaneId>) -> Result<u64, &'static str> {
         if self.down.load(Ordering::SeqCst) {
@@ -229,6 +235,7 @@ async fn nothing_is_deleted_while_a_power_cut_could_take_back_what_was_shipped()
     let journal = open_with(directory.path(), |options| options.segment_bytes = 4_096).unwrap();
     let mut shipper = Shipper::new(&journal, &store);
     let mut lane = journal.new_lane().unwrap();
+    let id = lane.id();
     for _ in 0..80 {
         let short = intent(&world);
         lane.intent(&short).unwrap();
@@ -245,6 +252,7 @@ async fn nothing_is_deleted_while_a_power_cut_could_take_back_what_was_shipped()
     store.cannot_make_last.store(false, Ordering::SeqCst);
     assert!(shipper.drain(WHILE).await.complete);
     assert_eq!((journal.status().bytes(), journal.status().lanes()), (0, 0));
+    assert_eq!(*store.ended.lock().unwrap(), [id], "the store may forget it");
 }
 
 #[tokio::test]

@@ -14,9 +14,12 @@ use super::KeyEntry;
 /// Most origins; browsers are told no for those of keys that come behind.
 const MOST_ORIGINS: usize = 100_000;
 
-/// By origin, the keys that allow it, and when each of them ends by the clock.
+/// Keys, and when each of them ends by the clock.
+type Keys = BTreeMap<No<Key>, Timestamp>;
+
+/// By origin, the keys that allow it.
 #[derive(Default)]
-pub(super) struct AllowedOrigins(RwLock<HashMap<Box<str>, BTreeMap<No<Key>, Timestamp>>>);
+pub(super) struct AllowedOrigins(RwLock<HashMap<Box<str>, Keys>>);
 
 impl AllowedOrigins {
     /// A key's entry was put in place of another.

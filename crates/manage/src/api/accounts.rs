@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use tollgate_core::{Account, Id, Timestamp, account::Standing};
+use tollgate_core::{Account, Id, Timestamp, account::Standing, leak::OnLeak};
 use utoipa::ToSchema;
 
 use super::{Answer, Changed, List, changed, created, list as list_response, models::PageQuery, one, with_etag};
@@ -35,6 +35,9 @@ struct AccountView {
     suspended: bool,
     #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
     suspended_at: Option<Timestamp>,
+    /// What happens to its keys that are found in public: `disable` or `tell`.
+    #[schema(value_type = String, example = "disable")]
+    on_leak: OnLeak,
     /// Whether keys can be made and used.
     standing: StandingWord,
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T08:00:00Z")]
@@ -74,6 +77,7 @@ fn view(services: &Services) -> impl Fn(Account) -> AccountView {
         plan_until: account.subscription.as_ref().and_then(|subscription| subscription.until),
         suspended: account.suspended_at.is_some(),
         suspended_at: account.suspended_at,
+        on_leak: account.on_leak,
         created_at: account.created_at,
     }
 }
@@ -117,7 +121,7 @@ pub(super) async fn show(
     Ok(one(view(&services)(account), version))
 }
 
-/// Edit an account: its name, its plan, or whether it is suspended.
+/// Edit an account: its name, its plan, whether it is suspended, or what happens to its leaked keys.
 ///
 /// Answers once no node admits by the old state.
 #[utoipa::path(patch, path = "/api/v1/accounts/{account}", operation_id = "account_edit", tag = "accounts",

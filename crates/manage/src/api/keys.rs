@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::{
     Account, Id, Key, KeyStatus, Origins, Permission, Timestamp, User,
     key::{Exposure, KeyBlock, KeyState},
+    leak::LeakSource,
     secret::KeyHint,
 };
-use tollgate_store::keys::{KeyFilter, KeyTransition};
+use tollgate_store::keys::{KeyFilter, KeyOrder, KeySort, KeyTransition};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, Changed, List, changed, created, list as list_response, one, with_etag};
@@ -75,7 +76,7 @@ pub(super) struct KeyView {
     /// Always null: budgets are not supported yet.
     #[schema(value_type = Option<Object>, example = json!(null))]
     budget: Option<()>,
-    /// Where and when it was found in public.
+    /// Where and when it was found in public; also of an active key whose account wants to be told only.
     leak: Option<KeyLeak>,
     /// What says that it came into browsers of strangers.
     exposure: KeyExposure,
@@ -111,13 +112,22 @@ struct KeyMaker {
     name: String,
 }
 
-/// That a key was found in public.
+/// That a key was found in public, and nobody has said since that this was a mistake.
 #[derive(Debug, Serialize, ToSchema)]
 struct KeyLeak {
+    /// When that was first reported.
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T08:00:00Z")]
     at: Timestamp,
+    /// Where, as the report says it; nobody has checked that it is harmless.
     #[schema(example = "https://github.com/acme/site/blob/main/config.js")]
     found_at: Option<String>,
+    /// By which way that came first: `github`, `github_alert`, `gitlab`, `public` (somebody without credentials) or `api` (an
+    /// owner or operator).
+    #[schema(value_type = String, example = "github")]
+    source: LeakSource,
+    /// How many reports there were, repeats included.
+    #[schema(example = 1)]
+    reports: u64,
 }
 
 /// A key with its text, this once.
@@ -136,6 +146,17 @@ struct KeyDetail {
     #[serde(flatten)]
     view: KeyView,
     recent: KeyRecent,
+    /// The last client addresses that it was used from, the latest first, as far as usage is counted.
+    addresses: Vec<KeyAddress>,
+}
+
+/// Where a key was used from.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyAddress {
+    #[schema(example = "203.0.113.7")]
+    address: String,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-20T09:30:00Z")]
+    last_used_at: Timestamp,
 }
 
 /// Requests of late.
@@ -152,11 +173,16 @@ struct KeyRecent {
 impl KeyView {
     pub(super) fn new(key: Key, now: Timestamp) -> Self {
         let (status, hint) = (key.status(now), key.hint());
-        let (revoked_at, leak) = match key.state {
-            KeyState::Revoked { at } => (Some(at), None),
-            KeyState::Leaked { at, found_at } => (None, Some(KeyLeak { at, found_at })),
-            KeyState::Active | KeyState::Disabled => (None, None),
+        let revoked_at = match key.state {
+            KeyState::Revoked { at } => Some(at),
+            KeyState::Active | KeyState::Disabled | KeyState::Leaked { .. } => None,
         };
+        let leak = key.leak.map(|leak| KeyLeak {
+            at: leak.at,
+            found_at: leak.found_at,
+            source: leak.source,
+            reports: leak.reports,
+        });
         Self {
             id: key.id,
             account: key.account,
@@ -199,12 +225,20 @@ pub(super) struct ListQuery {
     #[param(example = "default")]
     account: Option<String>,
     /// Only keys of this status.
-    #[serde(default, deserialize_with = "status")]
+    #[serde(default, deserialize_with = "some")]
     #[param(value_type = Option<String>, example = "active")]
     status: Option<KeyStatus>,
     /// Only keys whose name, note or hint contains this.
     #[param(example = "batch")]
     search: Option<String>,
+    /// What they are sorted by: `created`, `name`, `last_used` or `expires_at`; else `created`.
+    #[serde(default, deserialize_with = "some")]
+    #[param(value_type = Option<String>, example = "created")]
+    sort: Option<Sort>,
+    /// `asc` or `desc`; else names and ends rise, and what was made or used last comes first.
+    #[serde(default, deserialize_with = "some")]
+    #[param(value_type = Option<String>, example = "desc")]
+    order: Option<Order>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
     /// Rows of a page, 1 to 1,000; else 50.
@@ -212,8 +246,38 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<u32>, example = 50)]
     limit: Option<u32>,
 }
-fn status<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<KeyStatus>, D::Error> {
-    KeyStatus::deserialize(from).map(Some)
+fn some<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// What keys are sorted by.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Sort {
+    Created,
+    Name,
+    LastUsed,
+    ExpiresAt,
+}
+
+/// Which end comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Order {
+    Asc,
+    Desc,
+}
+
+impl ListQuery {
+    fn order(&self) -> KeyOrder {
+        let (by, usual) = match self.sort.unwrap_or(Sort::Created) {
+            Sort::Created => (KeySort::Created, Order::Desc),
+            Sort::Name => (KeySort::Name, Order::Asc),
+            Sort::LastUsed => (KeySort::LastUsed, Order::Desc),
+            Sort::ExpiresAt => (KeySort::Expiry, Order::Asc),
+        };
+        KeyOrder { by, ascending: self.order.unwrap_or(usual) == Order::Asc, backwards: false }
+    }
 }
 
 /// The account that a call is about.
@@ -227,7 +291,7 @@ pub(super) struct AccountQuery {
     pub(super) account: Option<String>,
 }
 
-/// List keys, newest first.
+/// List keys, newest first where no order is named. A cursor is one of the order that it came with.
 #[utoipa::path(get, path = "/api/v1/keys", operation_id = "key_list", tag = "keys", params(ListQuery),
     responses((status = 200, body = List<KeyView>)), extensions(("x-access" = json!("read"))))]
 pub(super) async fn list(
@@ -235,8 +299,9 @@ pub(super) async fn list(
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Answer {
+    let order = query.order();
     let page = page(query.cursor, query.limit)?;
-    let filter = KeyFilter { status: query.status, search: query.search, ..KeyFilter::default() };
+    let filter = KeyFilter { status: query.status, search: query.search, order, ..KeyFilter::default() };
     let keys = services.key_list(&principal, query.account.as_deref(), &filter, &page).await?;
     Ok(list_response(keys, view(&services)))
 }
@@ -268,7 +333,7 @@ pub(super) async fn create(
     }
 }
 
-/// Show a key, and how much it was used of late.
+/// Show a key, how much it was used of late, and from where.
 #[utoipa::path(get, path = "/api/v1/keys/{id}", operation_id = "key_show", tag = "keys",
     params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
     responses((status = 200, body = KeyDetail)), extensions(("x-access" = json!("read"))))]
@@ -280,8 +345,11 @@ pub(super) async fn show(
 ) -> Answer {
     let key = services.key_get(&principal, query.account.as_deref(), id).await?;
     let (last_hour, last_day) = services.key_recent(&key).await?;
+    let addresses = services.key_addresses(&key).await?.into_iter();
+    let addresses = addresses.map(|(address, last_used_at)| KeyAddress { address, last_used_at }).collect();
     let version = key.version;
-    Ok(one(KeyDetail { view: view(&services)(key), recent: KeyRecent { last_hour, last_day } }, version))
+    let recent = KeyRecent { last_hour, last_day };
+    Ok(one(KeyDetail { view: view(&services)(key), recent, addresses }, version))
 }
 
 /// Edit a key's name, models, origins, end or note.
@@ -362,6 +430,9 @@ pub(super) async fn disable(State(services): State<Services>, act: KeyAct) -> An
 }
 
 /// Switch a disabled key on again; a leaked one too, if the report was wrong.
+///
+/// What was reported until then is settled: a repeat that names a place which was known by then is counted and changes
+/// nothing; a report of another place, or of none, ends the key again.
 #[utoipa::path(post, path = "/api/v1/keys/{id}/enable", operation_id = "key_enable", tag = "keys",
     params(("id" = String, Path, example = "key_019ab0c0d1e27f3a8b4c5d6e7f809a1b"), AccountQuery),
     responses((status = 200, body = Changed<KeyView>),

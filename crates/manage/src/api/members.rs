@@ -123,7 +123,7 @@ pub(super) async fn edit(
     NamedBoth(account, user): NamedBoth<String, Id<User>>,
     Body(change): Body<MemberChange>,
 ) -> Answer {
-    Ok(changed(services.member_edit(&principal, &account, user, change).await?, view))
+    Ok(changed(services.member_edit(&principal, &account, user, change, None).await?, view))
 }
 
 /// Take a member out of the account.

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 use serde::Serialize;
-use tollgate_core::{Id, Timestamp, change::Node};
+use tollgate_core::{Id, Timestamp, change::Node, usage::Journal};
 use utoipa::ToSchema;
 
 use super::{Answer, List};
@@ -68,4 +68,34 @@ pub(super) async fn list(State(services): State<Services>, principal: Principal)
         complete_until: Some(node.complete_until).filter(|at| *at > Timestamp::default()),
     });
     Ok(Json(List { data: nodes.collect(), next_cursor: None }).into_response())
+}
+
+/// Records of a journal that could not be read.
+#[derive(Debug, Serialize, ToSchema)]
+struct JournalGap {
+    /// Which journal: a part of a node's, of one of its workers from one start to its end.
+    #[schema(value_type = String, example = "jrn_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
+    journal: Id<Journal>,
+    /// The number of the first lost record.
+    #[schema(example = 4711)]
+    first_record: u64,
+    /// How many are lost. At most as many requests are missing from all usage, on nobody's account.
+    #[schema(example = 2)]
+    records: u64,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-20T09:30:00Z")]
+    noticed_at: Timestamp,
+}
+
+/// List what of the nodes' journals could not be read when it was to be counted, newest first. Empty where no disk has
+/// failed.
+#[utoipa::path(get, path = "/api/v1/nodes/journal-gaps", operation_id = "node_journal_gaps", tag = "nodes",
+    responses((status = 200, body = List<JournalGap>)), extensions(("x-access" = json!("operator"))))]
+pub(super) async fn gaps(State(services): State<Services>, principal: Principal) -> Answer {
+    let gaps = services.journal_gaps(&principal).await?.into_iter().map(|lost| JournalGap {
+        journal: lost.journal,
+        first_record: lost.gap.first,
+        records: lost.gap.records,
+        noticed_at: lost.noticed_at,
+    });
+    Ok(Json(List { data: gaps.collect(), next_cursor: None }).into_response())
 }

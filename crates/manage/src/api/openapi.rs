@@ -17,8 +17,9 @@ use utoipa::openapi::{
 use crate::problem::{CODES, Problem};
 
 /// What each tag is about.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 13] = [
     ("keys", "API keys for inference"),
+    ("leaks", "Keys and access tokens that were found in public"),
     ("usage", "What was used"),
     ("models", "The catalogue"),
     ("me", "Who the caller is"),
@@ -29,6 +30,7 @@ const TAGS: [(&str, &str); 11] = [
     ("upstreams", "Servers that serve models (operators)"),
     ("nodes", "Running processes (operators)"),
     ("audit", "Who did what (operators and owners)"),
+    ("webhooks", "Where notices are posted (owners and operators)"),
 ];
 
 const DESCRIPTION: &str = "Keys, usage and everything around them. Send an access token as `Authorization: Bearer …`; an API key for \

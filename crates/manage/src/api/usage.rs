@@ -1,5 +1,7 @@
 //! `usage`: what was used, as JSON or CSV.
 
+use std::collections::HashMap;
+
 use axum::{
     Json,
     extract::State,
@@ -9,7 +11,9 @@ use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
     Account, Id, Key, Timestamp,
+    money::Cost,
     name::ModelName,
+    secret::KeyHint,
     usage::{Bucket, GroupBy, UsageRow, UsageSums},
 };
 use tollgate_store::usage::LATENCY_LIMITS_MS;
@@ -25,13 +29,13 @@ use crate::{
 /// Sums of attempts in one bucket of time and one group.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UsageRow)]
-struct UsageOut {
+struct UsageOut<'r> {
     /// The bucket's beginning.
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T00:00:00Z")]
-    start: Timestamp,
+    start: &'r str,
     /// The bucket's end.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T00:00:00Z")]
-    end: Timestamp,
+    end: &'r str,
     /// The account, where grouped by.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "acct_019ab0c0d1e27f3a8b4c5d6e7f809a1b")]
@@ -43,15 +47,15 @@ struct UsageOut {
     /// The key's name now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "nightly-batch")]
-    key_name: Option<String>,
+    key_name: Option<&'r str>,
     /// The beginning of the key's text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "tg_4fZ0aB1cD2eF…")]
-    key_hint: Option<String>,
+    #[schema(value_type = Option<String>, example = "tg_4fZ0aB1cD2eF…")]
+    key_hint: Option<KeyHint>,
     /// The model, where grouped by.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "qwen3-32b")]
-    model: Option<String>,
+    model: Option<&'r str>,
     /// Attempts, failed ones included.
     #[schema(example = 100)]
     requests: u64,
@@ -75,8 +79,8 @@ struct UsageOut {
     #[schema(example = 0)]
     images: u64,
     /// A decimal text, in the currency of the models' prices.
-    #[schema(example = "0.0561")]
-    cost: String,
+    #[schema(value_type = String, example = "0.0561")]
+    cost: Cost,
     shares: Shares,
 }
 
@@ -100,9 +104,9 @@ struct Shares {
 
 /// A usage report, with the question as it was understood.
 #[derive(Debug, Serialize, ToSchema)]
-struct UsageReport {
+struct UsageReport<'r> {
     /// The rows in order of time, then account, key and model; those without any attempt are left out.
-    data: Vec<UsageOut>,
+    data: Vec<UsageOut<'r>>,
     /// Always null: a report is one page of at most 100,000 rows.
     #[schema(example = json!(null))]
     next_cursor: Option<String>,
@@ -157,21 +161,37 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
 
-impl UsageOut {
-    fn new(row: UsageRow) -> Self {
+/// The edges of a report's buckets as texts: few, however many rows there are.
+struct Edges(HashMap<Timestamp, String>);
+
+impl Edges {
+    fn of(rows: &[UsageRow]) -> Self {
+        let mut edges = HashMap::new();
+        for at in rows.iter().flat_map(|row| [row.start, row.end]) {
+            edges.entry(at).or_insert_with(|| at.to_string());
+        }
+        Self(edges)
+    }
+    fn text(&self, at: Timestamp) -> &str {
+        self.0.get(&at).map_or("", String::as_str)
+    }
+}
+
+impl<'r> UsageOut<'r> {
+    fn new(row: &'r UsageRow, edges: &'r Edges) -> Self {
         let UsageSums { requests, failed, units, cost, by_class: [exact, partial, estimated, unknown] } = row.sums;
-        let (key, key_name, key_hint) = match row.key {
-            Some((id, name, hint)) => (Some(id), Some(name.to_string()), Some(hint.to_string())),
+        let (key, key_name, key_hint) = match &row.key {
+            Some((id, name, hint)) => (Some(*id), Some(name.as_str()), Some(*hint)),
             None => (None, None, None),
         };
         Self {
-            start: row.start,
-            end: row.end,
+            start: edges.text(row.start),
+            end: edges.text(row.end),
             account: row.account,
             key,
             key_name,
             key_hint,
-            model: row.model.map(|model| model.to_string()),
+            model: row.model.as_ref().map(ModelName::as_str),
             requests,
             failed,
             input_tokens: units.input,
@@ -181,7 +201,7 @@ impl UsageOut {
             reasoning_tokens: units.reasoning,
             audio_seconds: seconds(units.audio_ms),
             images: units.images,
-            cost: cost.to_string(),
+            cost,
             shares: Shares {
                 exact: share(exact, requests),
                 partial: share(partial, requests),
@@ -272,7 +292,8 @@ pub(super) async fn report(
 }
 
 fn render(answer: UsageAnswer, as_csv: bool) -> Response {
-    let data: Vec<_> = answer.rows.into_iter().map(UsageOut::new).collect();
+    let edges = Edges::of(&answer.rows);
+    let data: Vec<_> = answer.rows.iter().map(|row| UsageOut::new(row, &edges)).collect();
     if as_csv {
         let until = answer.complete_until.to_string();
         let kind = [
@@ -311,7 +332,7 @@ fn wants_csv(headers: &HeaderMap) -> bool {
     kinds.into_iter().find(|kind| matches!(*kind, "text/csv" | "application/json" | "*/*")) == Some("text/csv")
 }
 
-fn csv(rows: &[UsageOut], group_by: &[GroupBy]) -> String {
+fn csv(rows: &[UsageOut<'_>], group_by: &[GroupBy]) -> String {
     let by = |group: GroupBy| group_by.contains(&group);
     let mut columns = vec!["start", "end"];
     if by(GroupBy::Account) {
@@ -348,11 +369,11 @@ fn csv(rows: &[UsageOut], group_by: &[GroupBy]) -> String {
         }
         if by(GroupBy::Key) {
             cells.push(row.key.map(|id| id.to_string()).unwrap_or_default());
-            cells.push(csv_text(row.key_name.as_deref().unwrap_or_default()));
-            cells.push(csv_text(row.key_hint.as_deref().unwrap_or_default()));
+            cells.push(csv_text(row.key_name.unwrap_or_default()));
+            cells.push(csv_text(&row.key_hint.map(|hint| hint.to_string()).unwrap_or_default()));
         }
         if by(GroupBy::Model) {
-            cells.push(csv_text(row.model.as_deref().unwrap_or_default()));
+            cells.push(csv_text(row.model.unwrap_or_default()));
         }
         let counts = [
             row.requests,
@@ -364,7 +385,7 @@ fn csv(rows: &[UsageOut], group_by: &[GroupBy]) -> String {
             row.reasoning_tokens,
         ];
         cells.extend(counts.map(|count| count.to_string()));
-        cells.extend([row.audio_seconds.to_string(), row.images.to_string(), row.cost.clone()]);
+        cells.extend([row.audio_seconds.to_string(), row.images.to_string(), row.cost.to_string()]);
         let shares = [row.shares.exact, row.shares.partial, row.shares.estimated, row.shares.unknown];
         cells.extend(shares.map(|share| share.to_string()));
         text.push_str(&cells.join(","));

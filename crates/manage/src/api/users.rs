@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, Changed, List, changed, created, list as list_response, one, with_etag};
 use crate::{
-    extract::{Body, IfMatch, Named, Nothing, OptionalBody, Query, from_text, page},
+    extract::{Body, IdempotencyKey, IfMatch, Named, Nothing, OptionalBody, Query, from_text, page},
     principal::Principal,
     services::{Services, UserChange, UserInput, sign_in_path},
 };
@@ -108,15 +108,20 @@ pub(super) async fn list(
 }
 
 /// Make a user.
+///
+/// With an `Idempotency-Key` a repeat makes no second user: it answers 409 `already_created` with the id of the first.
 #[utoipa::path(post, path = "/api/v1/users", operation_id = "user_create", tag = "users", request_body = UserInput,
-    responses((status = 201, body = UserView), (status = 409, description = "already_exists: the mail address")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters", example = "b0a1c2")),
+    responses((status = 201, body = UserView),
+        (status = 409, description = "already_exists: the mail address; already_created")),
     extensions(("x-access" = json!("operator"))))]
 pub(super) async fn create(
     State(services): State<Services>,
     principal: Principal,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
     Body(input): Body<UserInput>,
 ) -> Answer {
-    let user = services.user_create(&principal, input).await?;
+    let user = services.user_create(&principal, input, idempotency_key).await?;
     Ok(created(&format!("users/{}", user.id), view(user)))
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Place {
     Members,
     /// An account's audit log.
     Activity,
+    /// An account's webhooks.
+    Webhooks,
     /// One's own profile and sessions.
     Profile,
     /// Operator: accounts.
@@ -41,6 +43,8 @@ pub(crate) enum Place {
     Audit,
     /// Operator: nodes.
     Nodes,
+    /// Operator: webhooks of the deployment, and mail.
+    AllWebhooks,
 }
 
 /// Everything around a page's own content. Every page's template gets it as `chrome`.
@@ -159,6 +163,7 @@ impl Chrome {
         if role == Role::Owner {
             chrome.nav.push(item(Place::Members, "members", t.members, "people"));
             chrome.nav.push(item(Place::Activity, "activity", t.activity, "list"));
+            chrome.nav.push(item(Place::Webhooks, "webhooks", t.webhooks, "bell"));
         }
         chrome.others.retain(|other| other.handle != access.account.handle.as_str());
         chrome.account = Some(AccountMark {
@@ -207,6 +212,7 @@ impl Chrome {
             (Place::AllUsage, "usage", t.op_usage, "chart"),
             (Place::Audit, "audit", t.op_audit, "list"),
             (Place::Nodes, "nodes", t.op_nodes, "pulse"),
+            (Place::AllWebhooks, "webhooks", t.webhooks, "bell"),
         ];
         let items = items.map(|(at, path, label, icon)| NavItem {
             href: format!("/operator/{path}"),

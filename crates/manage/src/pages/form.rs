@@ -40,6 +40,10 @@ fn form_fields(bytes: &[u8]) -> Result<Vec<(String, String)>, ServiceError> {
 }
 
 impl Form {
+    /// As if it had been sent: to show a form with what is there.
+    pub(crate) fn of<const N: usize>(fields: [(&str, String); N]) -> Self {
+        Self(fields.map(|(name, value)| (name.to_owned(), value)).into())
+    }
     /// The first field of this name, without blanks at its ends; empty where there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.raw(name).trim()
@@ -51,6 +55,10 @@ impl Form {
     /// The field, where it says something.
     pub(crate) fn some(&self, name: &str) -> Option<&str> {
         Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+    /// The version of what the form was made from. One without it was not made by us: it is as old as can be.
+    pub(crate) fn version(&self) -> i64 {
+        self.text("version").parse().unwrap_or(0)
     }
     /// Every field of this name.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {

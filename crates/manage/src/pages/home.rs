@@ -1,11 +1,13 @@
 //! The start page, and the choice of language and theme.
 
 use askama::Template;
-use axum::{Router, response::Response, routing::get};
-use http::{HeaderValue, StatusCode, header};
+use axum::{Router, extract::State, response::Response, routing::get};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{Chrome, Form, Look, Paged, Place, Viewer, failure::Failure, home_account, render, safe_next, viewer};
-use crate::services::Services;
+use super::{
+    Chrome, Form, Lang, Look, Paged, Place, Viewer, failure::Failure, home_account, render, safe_next, viewer,
+};
+use crate::{extract, services::Services};
 
 pub(super) fn router() -> Router<Services> {
     Router::new().route("/", get(start))
@@ -25,8 +27,18 @@ async fn start(viewer: Viewer) -> Paged {
     })
 }
 
-/// Remembers a choice of language or theme and comes back.
-pub(super) async fn preferences(form: Form) -> Result<Response, Failure> {
+/// Remembers a choice of language or theme and comes back. Mail is in the language chosen last.
+pub(super) async fn preferences(
+    State(services): State<Services>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Failure> {
+    if let (Some(lang), Some(session)) =
+        (form.some("lang").and_then(Lang::from_tag), extract::session_cookie(&headers, &services))
+        && let Ok((identity, _)) = services.session_identify(session.as_bytes()).await
+    {
+        services.store().user_language_set(identity.user.id, lang.tag()).await?;
+    }
     let mut response = viewer::go(false, safe_next(form.some("next")));
     for cookie in Look::remember(form.some("lang"), form.some("theme")) {
         if let Ok(value) = HeaderValue::from_str(&cookie) {
@@ -42,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_page_of_nobody_s_account_renders() {
-        for look in [Look::default(), Look { lang: super::super::Lang::Vi, ..Look::default() }] {
+        for look in [Look::default(), Look { lang: Lang::Vi, ..Look::default() }] {
             let html = NoAccountPage { chrome: Chrome::bare(look) }.render().unwrap();
             assert!(html.starts_with("<!doctype html>") && html.contains("<main"), "{html}");
         }

@@ -1,7 +1,7 @@
 //! Names that people may give to things and that must stay text: samples for the tests of templates.
 
 /// Names that would break a page which forgot to escape or to wrap.
-pub(super) const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "<script>alert(1)</script>",
     "\"onmouseover=alert(1) '`{{7*7}}${7*7}</textarea></title>&amp;",
     "👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀👩‍🚀",
@@ -9,7 +9,7 @@ pub(super) const NAMES: &[&str] = &[
 ];
 
 /// Fails where a page is none, or where the name (if there is one) is in it as something else than text.
-pub(super) fn check(html: &str, name: &str) {
+pub(crate) fn check(html: &str, name: &str) {
     assert!(html.starts_with("<!doctype html>") && html.contains("</html>"), "{html}");
     assert!(!html.contains("<script>") && !html.contains(" style=") && !html.contains("\"onmouseover"), "{html}");
     if name.is_empty() {

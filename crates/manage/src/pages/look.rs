@@ -37,7 +37,8 @@ impl Lang {
             Self::Vi => "Tiếng Việt",
         }
     }
-    fn from_tag(tag: &str) -> Option<Self> {
+    /// Of a BCP 47 tag, by its language alone.
+    pub(crate) fn from_tag(tag: &str) -> Option<Self> {
         let primary = tag.split('-').next().unwrap_or_default();
         Self::ALL.into_iter().find(|lang| primary.eq_ignore_ascii_case(lang.tag()))
     }

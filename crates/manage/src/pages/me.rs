@@ -1,5 +1,6 @@
 //! One's own profile: name, password, sessions; access tokens are beside it.
 
+mod browser;
 mod tokens;
 
 use askama::Template;
@@ -49,6 +50,8 @@ struct MePage {
 struct SessionRow {
     id: String,
     current: bool,
+    /// The browser as people know it, and what it says itself.
+    browser: String,
     agent: String,
     method: &'static str,
     address: String,
@@ -94,7 +97,8 @@ fn session_row(t: &'static Me, current: PublicId) -> impl Fn(SessionView) -> Ses
     move |session| SessionRow {
         id: session.public_id.to_string(),
         current: session.public_id == current,
-        agent: session.agent.unwrap_or_else(|| t.unknown_browser.to_owned()),
+        browser: session.agent.as_deref().map_or_else(|| t.unknown_browser.to_owned(), |agent| browser::name(agent, t)),
+        agent: session.agent.unwrap_or_default(),
         method: match session.method {
             SignInMethod::Link => t.method_link,
             SignInMethod::Password => t.method_password,
@@ -259,6 +263,7 @@ mod tests {
                 let session = |current| SessionRow {
                     id: "3Fk09aZxQ1bT".into(),
                     current,
+                    browser: text(),
                     agent: text(),
                     method: t.method_oidc,
                     address: text(),

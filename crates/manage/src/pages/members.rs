@@ -1,26 +1,31 @@
 //! An account's members and invitations. Owners only: to everybody else of the account it is forbidden, to strangers it
 //! does not exist.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, Query, State},
+    extract::{FromRequestParts, Path, Query},
     response::Response,
     routing::get,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, request::Parts};
 use serde::Deserialize;
 use tollgate_core::{
     Id, Role, User,
     account::{AccountAction, Invitation, InvitationStatus, RoleSource},
+    id::IdKind,
     name::Email,
 };
 use tollgate_store::{PageRequest, accounts::Member};
 
 use super::{
-    Chrome, FieldErrors, Flash, Form, Paged, Place, Viewer, When,
+    Chrome, FieldErrors, Flash, Form, Lang, Paged, Place, Viewer, When,
+    address::base_url,
     ask::{Ask, Shown},
     chrome::role_name,
+    failure::Failure,
     render,
     texts::{Common, Errors, Members, fill},
 };
@@ -83,6 +88,8 @@ struct RolePage {
     button: &'static str,
     /// What was typed as the address of somebody invited.
     email: Option<String>,
+    /// The role that was read; of a member.
+    was: Option<&'static str>,
     /// What may be chosen: value, words, whether it is.
     roles: Vec<(&'static str, &'static str, bool)>,
     errors: FieldErrors,
@@ -94,27 +101,95 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
-/// The account, if the viewer is one of its owners.
-async fn owned(services: &Services, viewer: &Viewer, account: &str) -> Result<Access, ServiceError> {
-    let access = viewer.enter(services, account).await?;
-    access.require(AccountAction::MembersManage)?;
-    Ok(access)
+/// One of an account's owners, before its members.
+struct Owner {
+    services: Services,
+    viewer: Viewer,
+    access: Access,
+    /// What else the path names.
+    named: HashMap<String, String>,
 }
 
-async fn list(
-    State(services): State<Services>,
-    viewer: Viewer,
-    Path(account): Path<String>,
-    Query(query): Query<ListQuery>,
-) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let handle = access.account.handle.to_string();
-    let (t, c) = (Members::of(viewer.look.lang), Common::of(viewer.look.lang));
+impl FromRequestParts<Services> for Owner {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Failure> {
+        let viewer = Viewer::from_request_parts(parts, services).await?;
+        let named = Path::<HashMap<String, String>>::from_request_parts(parts, services).await;
+        let Path(named) = named.map_err(|_| ServiceError::NotFound(Noun::Account))?;
+        let account = named.get("account").map(String::as_str).unwrap_or_default();
+        let access = viewer.enter(services, account).await?;
+        access.require(AccountAction::MembersManage)?;
+        Ok(Self { services: services.clone(), viewer, access, named })
+    }
+}
+
+impl Owner {
+    fn lang(&self) -> Lang {
+        self.viewer.look.lang
+    }
+    fn t(&self) -> &'static Members {
+        Members::of(self.lang())
+    }
+    fn handle(&self) -> &str {
+        self.access.account.handle.as_str()
+    }
+    /// The list of members.
+    fn list(&self) -> String {
+        format!("/a/{}/members", self.handle())
+    }
+    fn chrome(&self) -> Chrome {
+        Chrome::account(&self.viewer, &self.services, &self.access, Place::Members)
+    }
+    /// An id that the path names; what cannot be one is of nothing.
+    fn id<K: IdKind>(&self, name: &str, noun: Noun) -> Result<Id<K>, ServiceError> {
+        self.named.get(name).and_then(|id| id.parse().ok()).ok_or(ServiceError::NotFound(noun))
+    }
+    /// The sheet on which a role is chosen.
+    fn role_page(&self, sheet: RoleSheet, errors: FieldErrors) -> Response {
+        let c = Common::of(self.lang());
+        let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let page = RolePage {
+            chrome: self.chrome(),
+            t: self.t(),
+            e: Errors::of(self.lang()),
+            title: sheet.title,
+            note: sheet.note,
+            action: sheet.action,
+            back: self.list(),
+            button: sheet.button,
+            email: sheet.email,
+            was: sheet.was,
+            roles: Role::ALL.map(|role| (role.as_str(), role_name(c, role), role.as_str() == sheet.role)).into(),
+            errors,
+        };
+        render(status, &page)
+    }
+}
+
+/// An owner before one of the members.
+struct Seat {
+    owner: Owner,
+    member: Member,
+}
+
+impl FromRequestParts<Services> for Seat {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Failure> {
+        let owner = Owner::from_request_parts(parts, services).await?;
+        let user = owner.id::<User>("user", Noun::Member)?;
+        let member = services.member_get(&owner.viewer.principal, owner.handle(), user).await?;
+        Ok(Self { owner, member })
+    }
+}
+
+async fn list(owner: Owner, Query(query): Query<ListQuery>) -> Paged {
+    let (services, principal) = (&owner.services, &owner.viewer.principal);
+    let (t, c) = (owner.t(), Common::of(owner.lang()));
     let page = PageRequest { cursor: query.cursor, limit: 0 };
-    let members = services.member_list(&viewer.principal, &handle, &page).await?;
+    let members = services.member_list(principal, owner.handle(), &page).await?;
     let page = PageRequest { cursor: None, limit: INVITATIONS_SHOWN };
-    let invitations = services.invitation_list(&viewer.principal, &handle, &page).await?;
-    let (me, now) = (viewer.principal.user().id, services.world.now());
+    let invitations = services.invitation_list(principal, owner.handle(), &page).await?;
+    let (me, now) = (principal.user().id, services.world.now());
     let member = |member: Member| MemberRow {
         id: member.user.to_string(),
         name: member.name.to_string(),
@@ -142,9 +217,9 @@ async fn list(
         }
     };
     let page = MembersPage {
-        chrome: Chrome::account(&viewer, &services, &access, Place::Members),
+        chrome: owner.chrome(),
         t,
-        handle,
+        handle: owner.handle().to_owned(),
         next: members.next_cursor,
         members: members.data.into_iter().map(member).collect(),
         invitations: invitations.data.into_iter().map(invitation).collect(),
@@ -152,228 +227,154 @@ async fn list(
     Ok(render(StatusCode::OK, &page))
 }
 
-/// The sheet on which a role is chosen.
+/// What is asked for on the sheet on which a role is chosen.
 struct RoleSheet {
     title: String,
     note: Option<&'static str>,
     action: String,
     button: &'static str,
     email: Option<String>,
+    /// The role that was read; of a member.
+    was: Option<&'static str>,
     role: String,
 }
 
-fn role_page(services: &Services, viewer: &Viewer, access: &Access, sheet: RoleSheet, errors: FieldErrors) -> Response {
-    let (t, c) = (Members::of(viewer.look.lang), Common::of(viewer.look.lang));
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let page = RolePage {
-        chrome: Chrome::account(viewer, services, access, Place::Members),
-        t,
-        e: Errors::of(viewer.look.lang),
-        title: sheet.title,
-        note: sheet.note,
-        action: sheet.action,
-        back: format!("/a/{}/members", access.account.handle),
-        button: sheet.button,
-        email: sheet.email,
-        roles: Role::ALL.map(|role| (role.as_str(), role_name(c, role), role.as_str() == sheet.role)).into(),
-        errors,
-    };
-    render(status, &page)
-}
-
-fn invite_sheet(viewer: &Viewer, access: &Access, email: &str, role: &str) -> RoleSheet {
-    let t = Members::of(viewer.look.lang);
+fn invite_sheet(owner: &Owner, email: &str, role: &str) -> RoleSheet {
     RoleSheet {
-        title: t.invite_title.to_owned(),
+        title: owner.t().invite_title.to_owned(),
         note: None,
-        action: format!("/a/{}/members/invite", access.account.handle),
-        button: t.invite_create,
+        action: format!("{}/invite", owner.list()),
+        button: owner.t().invite_create,
         email: Some(email.to_owned()),
+        was: None,
         role: role.to_owned(),
     }
 }
-async fn invite_form(State(services): State<Services>, viewer: Viewer, Path(account): Path<String>) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let sheet = invite_sheet(&viewer, &access, "", Role::Member.as_str());
-    Ok(role_page(&services, &viewer, &access, sheet, FieldErrors::default()))
+async fn invite_form(owner: Owner) -> Response {
+    owner.role_page(invite_sheet(&owner, "", Role::Member.as_str()), FieldErrors::default())
 }
-async fn invite(
-    State(services): State<Services>,
-    viewer: Viewer,
-    Path(account): Path<String>,
-    headers: HeaderMap,
-    form: Form,
-) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let t = Members::of(viewer.look.lang);
+async fn invite(owner: Owner, headers: HeaderMap, form: Form) -> Paged {
+    let t = owner.t();
     let mut errors = FieldErrors::default();
     let role = form.text("role").parse::<Role>().map_err(|_| errors.add("role", t.bad_role)).ok();
     let email = form.some("email").map(|text| text.parse::<Email>().map_err(|_| errors.add("email", t.bad_email)));
     let (Some(role), Ok(email)) = (role, email.transpose()) else {
-        let sheet = invite_sheet(&viewer, &access, form.text("email"), form.text("role"));
-        return Ok(role_page(&services, &viewer, &access, sheet, errors));
+        return Ok(owner.role_page(invite_sheet(&owner, form.text("email"), form.text("role")), errors));
     };
-    let handle = access.account.handle.as_str();
-    let made = services.invitation_create(&viewer.principal, handle, InvitationInput { role, email }).await?;
-    // Without a public address, the one that this browser came by: it is shown to this browser alone.
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let base = services.public_url.clone().unwrap_or_else(|| format!("http://{host}"));
+    let (services, input) = (&owner.services, InvitationInput { role, email });
+    let made = services.invitation_create(&owner.viewer.principal, owner.handle(), input).await?;
+    let base = base_url(services.public_url.as_deref(), &headers);
     let page = Shown {
-        chrome: Chrome::account(&viewer, &services, &access, Place::Members),
+        chrome: owner.chrome(),
         title: t.link_title,
         once: t.link_once,
         secret: format!("{base}{}", invitation_path(&made.plain)),
         copy: t.copy,
         done: t.done,
-        done_href: format!("/a/{handle}/members"),
+        done_href: owner.list(),
     };
     Ok(render(StatusCode::OK, &page))
 }
 
-/// A member of the account, whichever page of the list it is on.
-async fn member(services: &Services, viewer: &Viewer, access: &Access, user: &str) -> Result<Member, ServiceError> {
-    let none = || ServiceError::NotFound(Noun::Member);
-    let user: Id<User> = user.parse().map_err(|_| none())?;
-    let mut page = PageRequest { cursor: None, limit: PageRequest::MOST };
-    loop {
-        let members = services.member_list(&viewer.principal, access.account.handle.as_str(), &page).await?;
-        if let Some(found) = members.data.into_iter().find(|member| member.user == user) {
-            return Ok(found);
+impl Seat {
+    fn role_sheet(&self, role: &str) -> RoleSheet {
+        let (t, member) = (self.owner.t(), &self.member);
+        RoleSheet {
+            title: fill(t.change_role_of, &[&member.name]),
+            note: (member.source == RoleSource::Group).then_some(t.group_note),
+            action: format!("{}/{}/role", self.owner.list(), member.user),
+            button: t.save,
+            email: None,
+            was: Some(member.role.as_str()),
+            role: role.to_owned(),
         }
-        page.cursor = Some(members.next_cursor.ok_or_else(none)?);
+    }
+    fn remove_sheet(&self) -> Ask {
+        let (t, member) = (self.owner.t(), &self.member);
+        let group = (member.source == RoleSource::Group).then_some(t.remove_group);
+        Ask {
+            chrome: self.owner.chrome(),
+            title: fill(t.remove_title, &[&member.name]),
+            lines: [Some(t.remove_what), group].into_iter().flatten().collect(),
+            wrong: None,
+            action: format!("{}/{}/remove", self.owner.list(), member.user),
+            back: self.owner.list(),
+            button: t.remove,
+        }
+    }
+    /// Where one goes on: whoever is no owner any more does not see the members.
+    fn after(&self, role: Option<Role>) -> String {
+        let principal = &self.owner.viewer.principal;
+        let is_own = self.member.user == principal.user().id && !principal.is_operator();
+        match role {
+            None if is_own => "/".to_owned(),
+            Some(role) if is_own && role != Role::Owner => format!("/a/{}/keys", self.owner.handle()),
+            _ => self.owner.list(),
+        }
     }
 }
 
-fn role_sheet(viewer: &Viewer, access: &Access, member: &Member, role: &str) -> RoleSheet {
-    let t = Members::of(viewer.look.lang);
-    RoleSheet {
-        title: fill(t.change_role_of, &[&member.name]),
-        note: (member.source == RoleSource::Group).then_some(t.group_note),
-        action: format!("/a/{}/members/{}/role", access.account.handle, member.user),
-        button: t.save,
-        email: None,
-        role: role.to_owned(),
-    }
+async fn role_form(seat: Seat) -> Response {
+    seat.owner.role_page(seat.role_sheet(seat.member.role.as_str()), FieldErrors::default())
 }
-async fn role_form(
-    State(services): State<Services>,
-    viewer: Viewer,
-    Path((account, user)): Path<(String, String)>,
-) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let member = member(&services, &viewer, &access, &user).await?;
-    let sheet = role_sheet(&viewer, &access, &member, member.role.as_str());
-    Ok(role_page(&services, &viewer, &access, sheet, FieldErrors::default()))
-}
-async fn role_set(
-    State(services): State<Services>,
-    viewer: Viewer,
-    Path((account, user)): Path<(String, String)>,
-    form: Form,
-) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let member = member(&services, &viewer, &access, &user).await?;
-    let (t, handle) = (Members::of(viewer.look.lang), access.account.handle.as_str());
+async fn role_set(seat: Seat, form: Form) -> Paged {
+    let Seat { owner, member } = &seat;
     let mut errors = FieldErrors::default();
-    match form.text("role").parse::<Role>() {
-        Err(_) => errors.add("role", t.bad_role),
-        Ok(role) => {
-            let change = MemberChange { role };
-            match services.member_edit(&viewer.principal, handle, member.user, change).await {
-                Ok(_) => return Ok(viewer.go_saying(&after(&viewer, handle, &member, role), Flash::Saved)),
-                Err(ServiceError::State(_)) => errors.add("role", t.last_owner),
+    // A form that does not say what it was made from was not made by us.
+    match (form.text("role").parse::<Role>(), form.text("was").parse::<Role>()) {
+        (Err(_), _) => errors.add("role", owner.t().bad_role),
+        (Ok(_), Err(_)) => errors.add("role", owner.t().role_changed),
+        (Ok(role), Ok(was)) => {
+            let (principal, change) = (&owner.viewer.principal, MemberChange { role });
+            match owner.services.member_edit(principal, owner.handle(), member.user, change, Some(was)).await {
+                Ok(_) => return Ok(owner.viewer.go_saying(&seat.after(Some(role)), Flash::Saved)),
+                Err(ServiceError::State(_)) => errors.add("role", owner.t().last_owner),
+                Err(ServiceError::VersionConflict) => errors.add("role", owner.t().role_changed),
                 Err(error) => return Err(error.into()),
             }
         }
     }
-    let sheet = role_sheet(&viewer, &access, &member, form.text("role"));
-    Ok(role_page(&services, &viewer, &access, sheet, errors))
+    Ok(owner.role_page(seat.role_sheet(form.text("role")), errors))
 }
 
-/// Where one goes on: whoever is no owner any more does not see the members.
-fn after(viewer: &Viewer, handle: &str, member: &Member, role: Role) -> String {
-    let still = role == Role::Owner || member.user != viewer.principal.user().id || viewer.principal.is_operator();
-    if still { format!("/a/{handle}/members") } else { format!("/a/{handle}/keys") }
+async fn remove_ask(seat: Seat) -> Response {
+    seat.remove_sheet().page()
 }
-
-fn remove_sheet(services: &Services, viewer: &Viewer, access: &Access, member: &Member) -> Ask {
-    let t = Members::of(viewer.look.lang);
-    let group = (member.source == RoleSource::Group).then_some(t.remove_group);
-    Ask {
-        chrome: Chrome::account(viewer, services, access, Place::Members),
-        title: fill(t.remove_title, &[&member.name]),
-        lines: [Some(t.remove_what), group].into_iter().flatten().collect(),
-        wrong: None,
-        action: format!("/a/{}/members/{}/remove", access.account.handle, member.user),
-        back: format!("/a/{}/members", access.account.handle),
-        button: t.remove,
-    }
-}
-async fn remove_ask(
-    State(services): State<Services>,
-    viewer: Viewer,
-    Path((account, user)): Path<(String, String)>,
-) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let member = member(&services, &viewer, &access, &user).await?;
-    Ok(remove_sheet(&services, &viewer, &access, &member).page())
-}
-async fn remove(
-    State(services): State<Services>,
-    viewer: Viewer,
-    Path((account, user)): Path<(String, String)>,
-    _: Form,
-) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let member = member(&services, &viewer, &access, &user).await?;
-    let handle = access.account.handle.as_str();
-    match services.member_remove(&viewer.principal, handle, member.user).await {
-        Ok(_) if member.user == viewer.principal.user().id && !viewer.principal.is_operator() => Ok(viewer.go("/")),
-        Ok(_) => Ok(viewer.go_saying(&format!("/a/{handle}/members"), Flash::MemberRemoved)),
-        Err(ServiceError::State(_)) => {
-            let mut sheet = remove_sheet(&services, &viewer, &access, &member);
-            sheet.wrong = Some(Members::of(viewer.look.lang).last_owner);
-            Ok(sheet.page())
-        }
+async fn remove(seat: Seat, _: Form) -> Paged {
+    let Seat { owner, member } = &seat;
+    match owner.services.member_remove(&owner.viewer.principal, owner.handle(), member.user).await {
+        Ok(_) => Ok(match seat.after(None) {
+            start if start == "/" => owner.viewer.go("/"),
+            list => owner.viewer.go_saying(&list, Flash::MemberRemoved),
+        }),
+        Err(ServiceError::State(_)) => Ok(Ask { wrong: Some(owner.t().last_owner), ..seat.remove_sheet() }.page()),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn revoke_ask(
-    State(services): State<Services>,
-    viewer: Viewer,
-    Path((account, invitation)): Path<(String, String)>,
-) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let id: Id<Invitation> = invitation.parse().map_err(|_| ServiceError::NotFound(Noun::Invitation))?;
-    let (t, handle) = (Members::of(viewer.look.lang), access.account.handle.as_str());
+async fn revoke_ask(owner: Owner) -> Paged {
+    let id = owner.id::<Invitation>("invitation", Noun::Invitation)?;
+    let t = owner.t();
     let ask = Ask {
-        chrome: Chrome::account(&viewer, &services, &access, Place::Members),
+        chrome: owner.chrome(),
         title: t.revoke_title.to_owned(),
         lines: vec![t.revoke_what],
         wrong: None,
-        action: format!("/a/{handle}/invitations/{id}/revoke"),
-        back: format!("/a/{handle}/members"),
+        action: format!("/a/{}/invitations/{id}/revoke", owner.handle()),
+        back: owner.list(),
         button: t.revoke,
     };
     Ok(ask.page())
 }
-async fn revoke(
-    State(services): State<Services>,
-    viewer: Viewer,
-    Path((account, invitation)): Path<(String, String)>,
-    _: Form,
-) -> Paged {
-    let access = owned(&services, &viewer, &account).await?;
-    let id: Id<Invitation> = invitation.parse().map_err(|_| ServiceError::NotFound(Noun::Invitation))?;
-    let handle = access.account.handle.as_str();
-    services.invitation_revoke(&viewer.principal, handle, id).await?;
-    Ok(viewer.go_saying(&format!("/a/{handle}/members"), Flash::InvitationRevoked))
+async fn revoke(owner: Owner, _: Form) -> Paged {
+    let id = owner.id::<Invitation>("invitation", Noun::Invitation)?;
+    owner.services.invitation_revoke(&owner.viewer.principal, owner.handle(), id).await?;
+    Ok(owner.viewer.go_saying(&owner.list(), Flash::InvitationRevoked))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Lang, Look, hostile};
+    use super::super::{Look, hostile};
     use super::*;
 
     #[test]
@@ -423,6 +424,7 @@ mod tests {
                     back: "/y".into(),
                     button: "b",
                     email: Some(text()),
+                    was: Some("owner"),
                     roles: vec![("owner", "owner", true)],
                     errors,
                 };

@@ -31,6 +31,8 @@ pub(super) struct Confirm {
     pub(super) harmful: bool,
     /// It can be done at all; else only why not is said.
     pub(super) possible: bool,
+    /// The version of what was asked about, where its state decides.
+    pub(super) version: Option<i64>,
 }
 
 #[derive(Template)]
@@ -48,6 +50,7 @@ struct ConfirmPage {
     button: &'static str,
     harmful: bool,
     possible: bool,
+    version: Option<i64>,
 }
 
 impl Confirm {
@@ -64,6 +67,7 @@ impl Confirm {
             button: "",
             harmful: true,
             possible: true,
+            version: None,
         }
     }
     /// The page of the question.
@@ -86,6 +90,7 @@ impl Confirm {
             button: self.button,
             harmful: self.harmful,
             possible: self.possible,
+            version: self.version,
         };
         render(status, &page)
     }
@@ -169,6 +174,7 @@ mod tests {
                     button: "z",
                     harmful: true,
                     possible: true,
+                    version: Some(1),
                 };
                 hostile::check(&confirm.render().unwrap(), name);
                 let rename = RenamePage {

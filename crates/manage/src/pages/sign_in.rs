@@ -171,11 +171,8 @@ async fn oidc_begin(
     Query(query): Query<Next>,
     headers: HeaderMap,
 ) -> Paged {
-    let begun = match base(&services, &headers) {
-        Ok(base) => services.oidc_begin(&base, safe_next(query.next.as_deref()), &visitor).await,
-        Err(problem) => Err(problem),
-    };
-    match begun {
+    let next = safe_next(query.next.as_deref());
+    match async { services.oidc_begin(&base(&services, &headers)?, next, &visitor).await }.await {
         Ok(begun) => {
             let cookie = extract::oidc_cookie(&services, Some(&begun.cookie));
             Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&begun.url)).into_response())
@@ -192,11 +189,9 @@ async fn oidc_finish(
     headers: HeaderMap,
 ) -> Paged {
     let cookie = super::cookie(&headers, extract::oidc_cookie_name(&services));
-    let finished = match base(&services, &headers) {
-        Ok(base) => services.oidc_finish(&base, cookie.as_deref(), callback, &visitor).await,
-        Err(problem) => Err(problem),
-    };
-    let mut response = match finished {
+    let finished =
+        async { services.oidc_finish(&base(&services, &headers)?, cookie.as_deref(), callback, &visitor).await };
+    let mut response = match finished.await {
         Ok((session, next)) => signed_in(&services, &session, safe_next(Some(&next))),
         Err(problem) => oidc_failed(look, problem)?,
     };

@@ -33,23 +33,27 @@ mod activity;
 mod common;
 mod errors;
 mod keys;
+mod mail;
 mod me;
 mod members;
 mod models;
 mod operator;
 mod sign_in;
 mod usage;
+mod webhooks;
 
 pub(crate) use activity::Audit;
 pub(crate) use common::Common;
 pub(crate) use errors::Errors;
 pub(crate) use keys::Keys;
+pub(crate) use mail::{Mail, problem_in_words, source_in_words};
 pub(crate) use me::Me;
 pub(crate) use members::Members;
 pub(crate) use models::Models;
 pub(crate) use operator::{OpAccounts, OpCommon, OpModels, OpNodes, OpPlans, OpUpstreams, OpUsers};
 pub(crate) use sign_in::SignIn;
 pub(crate) use usage::Usage;
+pub(crate) use webhooks::Webhooks;
 
 /// A text with its `{}` filled in, in order.
 pub(crate) fn fill(text: &str, values: &[&dyn std::fmt::Display]) -> String {
@@ -82,6 +86,8 @@ mod tests {
             ("Common", Common::ALL),
             ("Errors", Errors::ALL),
             ("Keys", Keys::ALL),
+            ("Mail", Mail::ALL),
+            ("Problems", mail::Problems::ALL),
             ("Me", Me::ALL),
             ("Members", Members::ALL),
             ("Models", Models::ALL),
@@ -95,6 +101,7 @@ mod tests {
             ("Audit", Audit::ALL),
             ("SignIn", SignIn::ALL),
             ("Usage", Usage::ALL),
+            ("Webhooks", Webhooks::ALL),
         ] {
             for (name, en, vi) in texts {
                 assert!(!en.trim().is_empty() && !vi.trim().is_empty(), "{table}.{name}");

@@ -13,7 +13,7 @@ use axum::{
     extract::{Path, RawQuery, State},
     routing::get,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use tollgate_core::{Account, account::AccountAction};
 
 use self::{
@@ -22,7 +22,9 @@ use self::{
     zones::Zone,
 };
 use super::{
-    Chrome, FieldErrors, Paged, Place, Viewer, render,
+    Chrome, FieldErrors, Paged, Place, Viewer,
+    address::base_url,
+    render,
     texts::{Usage, fill},
 };
 use crate::{
@@ -236,16 +238,9 @@ impl<'a> Asked<'a> {
             "curl {}/v1/chat/completions \\\n  -H \"Authorization: Bearer YOUR_API_KEY\" \\\n  \
              -H \"Content-Type: application/json\" \\\n  \
              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'",
-            self.base_url()
+            base_url(self.services.public_url.as_deref(), self.headers)
         );
         Ok(Empty::Ever { keys: Some(format!("/a/{}/keys", access.account.handle)), call: Some(call) })
-    }
-    /// Where people reach this deployment: as it is set, else as this browser did.
-    fn base_url(&self) -> String {
-        self.services.public_url.clone().unwrap_or_else(|| {
-            let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-            format!("http://{}", host.unwrap_or("localhost:8080"))
-        })
     }
 
     /// All lines as CSV, as the API gives it.

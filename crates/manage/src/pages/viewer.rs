@@ -17,6 +17,8 @@ use crate::{
 
 /// htmx's mark on what it sends.
 pub(super) const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+/// The mark of a page that asks again by itself while nobody may be there (`usage.js`, the list of nodes).
+const POLL: HeaderName = HeaderName::from_static("x-tollgate-poll");
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 /// The longest address that is come back to.
 const LONGEST_NEXT: usize = 2_048;
@@ -40,7 +42,11 @@ impl FromRequestParts<Services> for Viewer {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Failure> {
         let cookie = extract::session_cookie(&parts.headers, services).ok_or(ServiceError::Unauthenticated)?;
-        let (identity, session) = services.session_identify(cookie.as_bytes()).await?;
+        let (identity, session) = if parts.headers.contains_key(POLL) {
+            services.session_peek(cookie.as_bytes()).await?
+        } else {
+            services.session_identify(cookie.as_bytes()).await?
+        };
         Ok(Self {
             principal: observe::principal(identity, parts),
             session,

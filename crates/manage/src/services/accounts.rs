@@ -4,22 +4,26 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::{
     Account, Id, Plan, Role, Seq, Timestamp, User,
     account::{AccountAction, AuditEntry},
+    leak::OnLeak,
     name::{Email, Handle, Label},
 };
 use tollgate_store::{
     Page, PageRequest, StoreError,
-    accounts::{AccountEdit, NewAccount, NewPlan, NewUser, PlanEdit, UserEdit},
+    accounts::{AccountEdit, NewAccount, NewOwner, NewPlan, NewUser, PlanEdit, UserEdit},
     audit::AuditFilter,
     changes::NodeView,
+    usage::LostRecords,
 };
 use utoipa::ToSchema;
 
-use super::{Confirmed, Noun, ServiceError, Services};
+use super::{Confirmed, Noun, ServiceError, Services, check_idempotency_key};
 use crate::{
     extract::present,
     principal::{Access, Principal, account_by_name},
 };
 
+/// Losses of journals that one call tells of.
+const MOST_GAPS: u32 = 1_000;
 /// The most accounts that one call puts a user into.
 const MOST_MEMBERSHIPS: usize = 100;
 
@@ -48,12 +52,6 @@ pub struct AccountInput {
     pub owner: Option<String>,
 }
 
-/// Who is to own a new account.
-enum Owner {
-    Known(Id<User>),
-    New(Email, Label),
-}
-
 /// What changes in an account; what is not named stays.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +72,10 @@ pub struct AccountChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, format = DateTime, example = "2030-01-31T12:00:00Z")]
     pub plan_until: Option<Option<Timestamp>>,
+    /// What happens to its keys that are found in public: `disable`, or `tell`: they go on working, and people are told.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, example = "disable")]
+    pub on_leak: Option<OnLeak>,
 }
 
 /// A plan to be made.
@@ -195,48 +197,14 @@ impl Services {
         if input.plan.is_none() && input.plan_until.is_some() {
             return Err(ServiceError::invalid("plan_until", "plan_until needs a plan"));
         }
-        let owner = match &input.owner {
-            Some(owner) => Some(self.owner(owner).await?),
-            None => None,
-        };
-        let (actor, membership) = (principal.actor(), input.handle.clone());
+        let owner = input.owner.as_deref().map(owner_of).transpose()?;
         let plan = input.plan.map(|plan| (plan, input.plan_until));
-        let new = NewAccount { handle: input.handle, name, plan };
-        let committed = self.store().account_create(&actor, new).await?;
-        match owner {
-            None => {}
-            Some(Owner::Known(user)) => {
-                let edit = UserEdit { memberships: vec![(membership, Some(Role::Owner))], ..UserEdit::default() };
-                // It only gives: nothing waits for it.
-                drop(self.store().user_edit(&actor, user, edit, None).await?);
-            }
-            Some(Owner::New(email, name)) => {
-                let memberships = vec![(membership, Role::Owner)];
-                let new = NewUser { name, email: Some(email), operator: false, memberships };
-                self.store().user_create(&actor, new).await?;
-            }
-        }
+        let new = NewAccount { handle: input.handle, name, plan, owner };
+        let committed = self.store().account_create(&principal.actor(), new).await.map_err(|error| match error {
+            StoreError::State(why) => ServiceError::invalid("owner", why),
+            error => error.into(),
+        })?;
         Ok(Confirmed::extending(self.store(), committed).await)
-    }
-    /// Whom a text means: asked before the account is made, so that a wrong one leaves none behind.
-    async fn owner(&self, text: &str) -> Result<Owner, ServiceError> {
-        let invalid = |why: &str| ServiceError::invalid("owner", why);
-        if let Ok(id) = text.parse::<Id<User>>() {
-            return match self.store().user_get(id).await {
-                Ok(user) if user.disabled_at.is_some() => Err(invalid("this user is disabled")),
-                Ok(_) => Ok(Owner::Known(id)),
-                Err(StoreError::NotFound) => Err(invalid("there is no such user")),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let email: Email = text.parse().map_err(|_| invalid("an owner is a user's id or a mail address"))?;
-        Ok(match self.store().user_by_email(&email).await? {
-            Some(id) => Owner::Known(id),
-            None => {
-                let name = email.as_str().split('@').next().unwrap_or_default().parse();
-                Owner::New(email, name.map_err(|error| ServiceError::invalid("owner", error))?)
-            }
-        })
     }
     /// All accounts.
     ///
@@ -274,6 +242,7 @@ impl Services {
             suspended: change.suspended,
             plan: change.plan,
             plan_until: change.plan_until,
+            on_leak: change.on_leak,
         };
         let committed = self.store().account_edit(&principal.actor(), account.id, edit, if_version).await;
         let committed = committed.map_err(ServiceError::of(Noun::Account))?;
@@ -351,16 +320,24 @@ impl Services {
     /// Makes a user.
     ///
     /// # Errors
-    /// A caller who may not, a mail address that is taken, an unknown account, or when the store fails.
-    pub async fn user_create(&self, principal: &Principal, input: UserInput) -> Result<User, ServiceError> {
+    /// A caller who may not, a mail address that is taken, an unknown account, a repeated `idempotency_key`, or when the
+    /// store fails.
+    pub async fn user_create(
+        &self,
+        principal: &Principal,
+        input: UserInput,
+        idempotency_key: Option<String>,
+    ) -> Result<User, ServiceError> {
         principal.require_operator()?;
+        check_idempotency_key(idempotency_key.as_deref())?;
         check_memberships(input.memberships.len())?;
         let mut memberships = Vec::with_capacity(input.memberships.len());
         for membership in input.memberships {
             memberships.push((self.membership_handle(&membership.account).await?, membership.role));
         }
         check_once(memberships.iter().map(|(handle, _)| handle))?;
-        let new = NewUser { name: input.name, email: input.email, operator: input.operator, memberships };
+        let new =
+            NewUser { name: input.name, email: input.email, operator: input.operator, memberships, idempotency_key };
         Ok(self.store().user_create(&principal.actor(), new).await?)
     }
     /// Users: an operator's all, or those of the account that it names; an owner's own account's members.
@@ -456,7 +433,9 @@ impl Services {
         let own = principal.user().id.to_string();
         let actors: Vec<&str> = entries.iter().map(|entry| entry.actor.as_str()).filter(|id| *id != own).collect();
         let operators = self.store().operators_among(&actors).await?;
-        for entry in entries.iter_mut().filter(|entry| operators.contains(&entry.actor)) {
+        // Nor from where somebody reported a leaked key.
+        let is_hidden = |actor: &str| operators.contains(actor) || actor == "system:leaks";
+        for entry in entries.iter_mut().filter(|entry| is_hidden(&entry.actor)) {
             (entry.address, entry.token) = (None, None);
         }
         Ok(())
@@ -471,8 +450,26 @@ impl Services {
         let head = self.store().change_head().await?;
         Ok((self.store().node_list().await?, head))
     }
+    /// What of the nodes' journals could not be read, the newest first.
+    ///
+    /// # Errors
+    /// A caller who may not, or when the store fails.
+    pub async fn journal_gaps(&self, principal: &Principal) -> Result<Vec<LostRecords>, ServiceError> {
+        principal.require_operator()?;
+        Ok(self.store().journal_gaps(MOST_GAPS).await?)
+    }
 }
 
+/// Whom a text means as the owner of a new account.
+fn owner_of(text: &str) -> Result<NewOwner, ServiceError> {
+    if let Ok(user) = text.parse::<Id<User>>() {
+        return Ok(NewOwner::Known(user));
+    }
+    let invalid = |_| ServiceError::invalid("owner", "an owner is a user's id or a mail address");
+    let email: Email = text.parse().map_err(invalid)?;
+    let name = email.as_str().split('@').next().unwrap_or_default().parse();
+    Ok(NewOwner::OfAddress(email, name.map_err(|error| ServiceError::invalid("owner", error))?))
+}
 /// An owner learns nothing of what else its members belong to.
 fn hide_other_accounts(user: &mut User, within: Option<Id<Account>>) {
     user.memberships.retain(|membership| Some(membership.account) == within);

@@ -12,7 +12,7 @@ use tollgate_store::{
 };
 use utoipa::ToSchema;
 
-use super::{Confirmed, Noun, ServiceError, Services};
+use super::{Confirmed, Noun, ServiceError, Services, check_idempotency_key};
 use crate::{
     extract::present,
     principal::{Access, Principal},
@@ -21,8 +21,6 @@ use crate::{
 
 /// The longest time for which the text from before a rotation may go on working.
 pub const LONGEST_GRACE: Duration = Duration::from_secs(30 * 86_400);
-/// The longest `Idempotency-Key`, in bytes.
-const LONGEST_IDEMPOTENCY_KEY: usize = 255;
 
 /// A key to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -116,6 +114,14 @@ pub enum Grace {
     Text(String),
 }
 
+/// The length of time that a field says.
+pub(crate) fn grace_of(field: &str, grace: Grace) -> Result<Duration, ServiceError> {
+    match grace {
+        Grace::Seconds(seconds) => Ok(Duration::from_secs(seconds)),
+        Grace::Text(text) => span::parse(&text).map_err(|error| ServiceError::invalid(field, error)),
+    }
+}
+
 /// A key at the one moment at which its text is there.
 #[derive(Debug)]
 pub struct KeyShown {
@@ -205,10 +211,7 @@ impl Services {
         check_models(&input.models)?;
         check_note(input.note.as_deref())?;
         self.check_future(input.expires_at)?;
-        let fits = |text: &String| (1..=LONGEST_IDEMPOTENCY_KEY).contains(&text.len());
-        if !idempotency_key.as_ref().is_none_or(fits) {
-            return Err(ServiceError::invalid("Idempotency-Key", "an Idempotency-Key has 1 to 255 characters"));
-        }
+        check_idempotency_key(idempotency_key.as_deref())?;
         let plain = PlainKey::mint(&self.prefix, &self.world);
         let presented = plain.presented().map_err(|_| ServiceError::State("a key could not be made"))?;
         let new = NewKey {
@@ -388,11 +391,7 @@ impl Services {
         if_version: Option<i64>,
     ) -> Result<Confirmed<KeyShown>, ServiceError> {
         let key = self.key_to_manage(principal, account, id).await?;
-        let grace = match input.grace {
-            None => Duration::ZERO,
-            Some(Grace::Seconds(seconds)) => Duration::from_secs(seconds),
-            Some(Grace::Text(text)) => span::parse(&text).map_err(|error| ServiceError::invalid("grace", error))?,
-        };
+        let grace = input.grace.map_or(Ok(Duration::ZERO), |grace| grace_of("grace", grace))?;
         if grace > LONGEST_GRACE {
             return Err(ServiceError::invalid("grace", "grace is at most 30 days"));
         }

@@ -91,19 +91,34 @@ impl Services {
         access.require(AccountAction::MembersRead)?;
         self.store().member_list(access.account.id, page).await.map_err(ServiceError::of_list)
     }
-    /// Gives a member another role.
+    /// A member of an account.
     ///
     /// # Errors
-    /// A caller who may not, no such member, the last owner, or when the store fails.
+    /// A caller who may not, no such member, or when the store fails.
+    pub async fn member_get(
+        &self,
+        principal: &Principal,
+        account: &str,
+        user: Id<User>,
+    ) -> Result<Member, ServiceError> {
+        let access = principal.access(self, Some(account)).await?;
+        access.require(AccountAction::MembersRead)?;
+        self.store().member_get(access.account.id, user).await.map_err(ServiceError::of(Noun::Member))
+    }
+    /// Gives a member another role; with `if_role` only if it still has that one.
+    ///
+    /// # Errors
+    /// A caller who may not, no such member, another role, the last owner, or when the store fails.
     pub async fn member_edit(
         &self,
         principal: &Principal,
         account: &str,
         user: Id<User>,
         change: MemberChange,
+        if_role: Option<Role>,
     ) -> Result<Confirmed<Member>, ServiceError> {
         let access = self.managed(principal, account).await?;
-        let edited = self.store().member_edit(&principal.actor(), access.account.id, user, change.role).await;
+        let edited = self.store().member_edit(&principal.actor(), access.account.id, user, change.role, if_role).await;
         Ok(Confirmed::restricting(self.store(), edited.map_err(ServiceError::of(Noun::Member))?).await)
     }
     /// Takes a member out of an account.

@@ -14,7 +14,10 @@ use tollgate_store::{
 };
 
 use super::*;
-use crate::{ManageOptions, SignInOptions};
+use crate::{
+    ManageOptions, SignInOptions,
+    notify::{Notifier, NotifyOptions},
+};
 
 struct Fixed;
 impl Clock for Fixed {
@@ -74,7 +77,10 @@ async fn services(directory: &tempfile::TempDir) -> Services {
     };
     let store = Store::open(options, world.clone()).await.unwrap();
     store.seed().await.unwrap();
+    let master_key = MasterKey::from_bytes([7; 32]);
+    let notifier = Notifier::new(NotifyOptions::default(), store.clone(), world.clone(), master_key).unwrap();
     Services::new(ManageOptions {
+        notifier,
         store,
         world,
         master_key: MasterKey::from_bytes([7; 32]),
@@ -86,6 +92,8 @@ async fn services(directory: &tempfile::TempDir) -> Services {
             session_idle: Duration::from_secs(3_600),
             oidc: None,
         },
+        leaks: Default::default(),
+        background: Default::default(),
         upstream_health: Arc::new(Nowhere),
         upstream_probe: Arc::new(Nowhere),
         inference: Arc::new(Nowhere),
@@ -101,6 +109,7 @@ async fn user(services: &Services, email: &str, password: Option<&str>) -> tollg
         email: Some(email.parse().unwrap()),
         operator: false,
         memberships: vec![],
+        idempotency_key: None,
     };
     let user = services.store().user_create(&actor, new).await.unwrap().id;
     if let Some(password) = password {

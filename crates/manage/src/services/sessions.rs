@@ -114,6 +114,17 @@ impl Services {
         Ok((identity.ok_or(ServiceError::InvalidToken)?, presented.id()))
     }
 
+    /// The same for a page that asks again by itself: that does not keep the session alive.
+    ///
+    /// # Errors
+    /// [`ServiceError::InvalidToken`], or when the store fails.
+    pub async fn session_peek(&self, text: &[u8]) -> Result<(Identity, PublicId), ServiceError> {
+        let presented = self.session_presented(text).ok_or(ServiceError::InvalidToken)?;
+        let idle = self.sign_in.session_idle;
+        let identity = self.store().session_peek(presented.id(), self.session_hash(&presented), idle).await?;
+        Ok((identity.ok_or(ServiceError::InvalidToken)?, presented.id()))
+    }
+
     /// Ends a session.
     ///
     /// # Errors

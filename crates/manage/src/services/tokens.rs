@@ -48,6 +48,9 @@ impl Services {
     pub(super) fn key_hash(&self, presented: &Presented<'_>) -> KeyHash {
         self.0.key_pepper.hash(presented)
     }
+    pub(super) fn token_hash(&self, presented: &Presented<'_>) -> KeyHash {
+        self.0.token_pepper.hash(presented)
+    }
     pub(super) fn session_hash(&self, presented: &Presented<'_>) -> KeyHash {
         self.0.session_pepper.hash(presented)
     }

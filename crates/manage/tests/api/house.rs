@@ -19,8 +19,10 @@ use tollgate_core::{
     world::{Clock, Entropy},
 };
 use tollgate_manage::{
-    Inference, InferenceFuture, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions, UpstreamHealthSource,
-    UpstreamHealthView, UpstreamProbe, services,
+    Inference, InferenceFuture, LeakOptions, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions,
+    UpstreamHealthSource, UpstreamHealthView, UpstreamProbe,
+    notify::{Notifier, NotifyOptions},
+    services,
 };
 use tollgate_store::{Store, StoreOptions};
 use tower::ServiceExt;
@@ -101,6 +103,8 @@ pub struct House {
     pub world: World,
     pub master_key: MasterKey,
     pub operator: String,
+    pub notifier: Notifier,
+    pub background: tollgate_manage::Background,
     clock: Turned,
     _directory: TempDir,
 }
@@ -142,6 +146,15 @@ impl House {
         Self::open_at(None).await
     }
     pub async fn open_at(public_url: Option<&str>) -> Self {
+        let leaks = LeakOptions { token_type: "tollgate_api_key".into(), ..LeakOptions::default() };
+        Self::open_with(public_url, leaks, NotifyOptions::default()).await
+    }
+    /// One that tells people so.
+    pub async fn open_telling(notify: NotifyOptions) -> Self {
+        let leaks = LeakOptions { token_type: "tollgate_api_key".into(), ..LeakOptions::default() };
+        Self::open_with(None, leaks, notify).await
+    }
+    pub async fn open_with(public_url: Option<&str>, leaks: LeakOptions, notify: NotifyOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Turned(Arc::new(AtomicI64::new(NOW_MS)));
         let world = World::new(clock.clone(), Counted(AtomicU64::new(1)));
@@ -156,7 +169,11 @@ impl House {
         let master_key = MasterKey::from_bytes([7; 32]);
         let prefix = Prefix::default();
         let token = services::bootstrap_operator_token(&store, &master_key, &prefix, &world).await.unwrap();
+        let notifier = Notifier::new(notify, store.clone(), world.clone(), master_key.clone()).unwrap();
+        notifier.console_at("https://tollgate.example");
+        let background = tollgate_manage::Background::default();
         let router = tollgate_manage::router(ManageOptions {
+            notifier: notifier.clone(),
             store: store.clone(),
             world: world.clone(),
             master_key: master_key.clone(),
@@ -165,16 +182,18 @@ impl House {
             public_url: public_url.map(Into::into),
             sign_in: SignInOptions {
                 session_life: std::time::Duration::from_secs(14 * 86_400),
-                session_idle: std::time::Duration::from_secs(14 * 86_400),
+                session_idle: std::time::Duration::from_secs(7 * 86_400),
                 oidc: None,
             },
+            leaks,
+            background: background.clone(),
             upstream_health: Arc::new(Health),
             upstream_probe: Arc::new(Probe),
             inference: Arc::new(Echo),
             version: "0.0.0-test",
         });
         let operator = token.expose().to_owned();
-        Self { router, store, world, master_key, operator, clock, _directory: directory }
+        Self { router, store, world, master_key, operator, background, clock, notifier, _directory: directory }
     }
     pub fn turn_clock(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds * 1_000, Ordering::SeqCst);

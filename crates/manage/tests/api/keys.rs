@@ -315,3 +315,47 @@ async fn a_key_that_web_pages_used_says_so() {
     house.post(&format!("{path}/rotate"), json!({})).await.expect(200);
     assert_eq!(house.get(&path).await.json()["exposure"]["browser_requests"], 0);
 }
+
+#[tokio::test]
+async fn keys_are_listed_in_the_order_that_is_asked_for() {
+    let house = House::open().await;
+    for (name, end) in [("b", "2030-01-01T00:00:00Z"), ("a", "2032-01-01T00:00:00Z"), ("c", "2031-01-01T00:00:00Z")] {
+        house.post("keys", json!({"name": name, "models": "all", "expires_at": end})).await.expect(201);
+    }
+    let names = async |query: &str| -> String {
+        let listed = house.get(&format!("keys?{query}")).await.expect(200).json();
+        listed["data"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()).collect()
+    };
+    for (query, order) in [
+        ("", "cab"),
+        ("sort=created", "cab"),
+        ("order=asc", "bac"),
+        ("sort=name", "abc"),
+        ("sort=name&order=desc", "cba"),
+        ("sort=last_used", "cab"),
+        ("sort=expires_at", "bca"),
+        ("sort=expires_at&order=desc", "acb"),
+    ] {
+        assert_eq!(names(query).await, order, "{query}");
+    }
+    let first = house.get("keys?sort=name&limit=2").await.json();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    assert_eq!(names(&format!("sort=name&limit=2&cursor={cursor}")).await, "c");
+    // A cursor of another order leads nowhere.
+    house.get(&format!("keys?sort=created&cursor={cursor}")).await.refused(400, "invalid_request");
+    for wrong in ["sort=colour", "order=up", "sort="] {
+        house.get(&format!("keys?{wrong}")).await.refused(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_key_tells_from_where_it_was_used() {
+    let house = House::open().await;
+    let key = house.key().await;
+    let path = format!("keys/{}", key["id"].as_str().unwrap());
+    assert_eq!(house.get(&path).await.json()["addresses"], json!([]));
+    let no = house.store.key_get(None, key["id"].as_str().unwrap().parse().unwrap()).await.unwrap().no;
+    let (at, from) = ("2026-11-20T09:30:00Z", "203.0.113.7");
+    house.store.key_addresses_note(&[(no, from.parse().unwrap(), at.parse().unwrap())]).await.unwrap();
+    assert_eq!(house.get(&path).await.json()["addresses"], json!([{"address": from, "last_used_at": at}]));
+}

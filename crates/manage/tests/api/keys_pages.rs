@@ -414,17 +414,65 @@ async fn another_accounts_keys_are_not_there() {
 async fn a_leaked_key_stands_out_with_where_it_was_found_and_what_to_do() {
     let house = House::open().await;
     let key = house.key().await;
-    let found_at = Some("https://example.com/paste?<b>".to_owned());
-    let account = house.store.seed().await.unwrap().account;
-    let id = key["id"].as_str().unwrap().parse().unwrap();
-    let leak = tollgate_store::keys::KeyTransition::Leak { found_at };
-    let _leaked = house.store.key_transition(&Actor::system("test"), account, id, leak).await.unwrap();
+    let report = json!({"keys": [key["key"]], "found_at": "https://example.com/paste?<b>"});
+    house.post("leaks", report).await.expect(200);
     let tab = house.operator_tab().await;
     let list = tab.get(KEYS).await.expect(200).text;
-    for words in ["found in public and is switched off", "https://example.com/paste?", "then revoke this one"] {
+    let link = "rel=\"noopener noreferrer nofollow\"";
+    let words = ["found in public and is switched off", "https://example.com/paste?", "then revoke this one", link];
+    for words in words {
         assert!(list.contains(words), "{words}: {list}");
     }
     assert!(!list.contains("<b>") && !list.contains("/rotate"), "{list}");
     let enable = tab.get(&format!("{}/enable", path_of(&key))).await.expect(200).text;
-    assert!(enable.contains("Enable it only if the report was wrong"), "{enable}");
+    for words in ["Enable it only if the report was wrong", "Bring it back", "or the operator"] {
+        assert!(enable.contains(words), "{words}: {enable}");
+    }
+    let details = tab.get(&path_of(&key)).await.expect(200).text;
+    for words in ["Create a new key", "stays in the history", "what it was used for", "Reported by mistake?"] {
+        assert!(details.contains(words), "{words}: {details}");
+    }
+    tab.post(&format!("{}/enable", path_of(&key)), &[]).await.expect(303);
+    let details = tab.get(&path_of(&key)).await.expect(200).text;
+    assert!(details.contains("settled") && !details.contains("Reported by mistake?"), "{details}");
+    assert!(!tab.get(KEYS).await.expect(200).text.contains("found in public"));
+}
+
+#[tokio::test]
+async fn a_place_that_is_no_address_of_the_web_is_never_a_link() {
+    let house = House::open().await;
+    let tab = house.operator_tab().await;
+    for place in
+        ["javascript:alert(1)//https://a.example", "data:text/html,<script>alert(1)</script>", "\"><img src=x>"]
+    {
+        let key = house.key().await;
+        house.post("leaks", json!({"keys": [key["key"]], "found_at": place})).await.expect(200);
+        for page in [KEYS.to_owned(), path_of(&key), format!("{}/enable", path_of(&key))] {
+            let html = tab.get(&page).await.expect(200).text;
+            for harm in ["href=\"javascript:", "href=\"data:", "<img src=x", "<script>alert"] {
+                assert!(!html.contains(harm), "{harm}: {html}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_wants_to_be_told_sees_that_its_leaked_key_still_works() {
+    let house = House::open().await;
+    let tab = house.operator_tab().await;
+    let account = house.get("accounts/default").await.expect(200).json();
+    let sheet = format!("/operator/accounts/{}/leaks", account["id"].as_str().unwrap());
+    let shown = tab.get(&sheet).await.expect(200).text;
+    assert!(shown.contains("value=\"disable\" selected"), "{shown}");
+    tab.post(&sheet, &[("on_leak", "never"), ("version", "1")]).await.expect(422);
+    tab.post(&sheet, &[("on_leak", "tell"), ("version", "9")]).await.expect(422);
+    let version = account["version"].as_i64().unwrap_or(1).to_string();
+    tab.post(&sheet, &[("on_leak", "tell"), ("version", &version)]).await.expect(303);
+    assert_eq!(house.get("accounts/default").await.expect(200).json()["on_leak"], "tell");
+    let key = house.key().await;
+    house.post("leaks", json!({"keys": [key["key"]]})).await.expect(200);
+    let list = tab.get(KEYS).await.expect(200).text;
+    assert!(list.contains("still works") && list.contains("be told only"), "{list}");
+    let details = tab.get(&path_of(&key)).await.expect(200).text;
+    assert!(details.contains("It still works") && details.contains("Bring it back"), "{details}");
 }

@@ -149,3 +149,15 @@ async fn me_says_who_is_asking() {
     let problem = house.post("tokens", json!({"name": "t", "user": loner["id"]})).await.refused(400, "invalid_request");
     assert_eq!(problem["field"], "account");
 }
+
+#[tokio::test]
+async fn a_creation_of_a_user_that_is_repeated_makes_no_second_one() {
+    let house = House::open().await;
+    let create = async || {
+        let body = Some(json!({"name": "Ada"}));
+        house.call_with(&house.operator, "POST", "users", &[("idempotency-key", "once")], body).await
+    };
+    let made = create().await.expect(201).json();
+    let again = create().await.refused(409, "already_created");
+    assert_eq!((&again["id"], again["detail"].as_str().unwrap().contains("secret")), (&made["id"], false), "{again}");
+}

@@ -123,6 +123,7 @@ async fn link(
                 email: person.email.clone(),
                 operator: false,
                 memberships: Vec::new(),
+                idempotency_key: None,
             };
             users::insert(write, new).await?.id
         }

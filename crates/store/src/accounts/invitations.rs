@@ -111,13 +111,7 @@ impl Store {
         let before = page.after_number(INVITATIONS)?.unwrap_or(i64::MAX);
         let sql = format!("SELECT i.no, {COLUMNS} {FROM} WHERE a.id = $1 AND i.no < $2 ORDER BY i.no DESC LIMIT $3");
         let rows = self.pools().rows(AssertSqlSafe(sql), values![account, before, page.rows()]).await?;
-        let numbered = |row: &Row| {
-            let mut columns = row.columns();
-            Ok((columns.next::<i64>()?, read_invitation(&mut columns)?))
-        };
-        let invitations = rows.iter().map(numbered).collect::<Result<Vec<_>>>()?;
-        let page = page.page(INVITATIONS, invitations, |(no, _)| no.to_string());
-        Ok(Page { data: page.data.into_iter().map(|(_, one)| one).collect(), next_cursor: page.next_cursor })
+        page.numbered(INVITATIONS, &rows, read_invitation)
     }
     /// Takes an invitation back.
     ///
@@ -197,7 +191,7 @@ impl Store {
         let mut write = self.write(&Actor { address: session.address, ..Actor::system("invitation") }).await?;
         let Some(mut invitation) = claim(&mut write, public_id, hash).await? else { return Ok(None) };
         let email = invitation.email.clone().unwrap_or(email);
-        let new = NewUser { name, email: Some(email), operator: false, memberships: Vec::new() };
+        let new = NewUser { name, email: Some(email), operator: false, memberships: Vec::new(), idempotency_key: None };
         let user = users::insert(&mut write, new).await?.id;
         let no = user_no(&mut write, user).await?;
         write.execute("UPDATE users SET email_proven = 0 WHERE no = $1", values![no]).await?;

@@ -13,7 +13,7 @@ use tollgate_core::{
 use super::{MEMBERS, auth, user_no, users};
 use crate::{
     Committed, Page, PageRequest, Result, Store, StoreError,
-    engine::{Columns, Row},
+    engine::Columns,
     value::values,
     write::{Subject, Write},
 };
@@ -59,30 +59,36 @@ impl Store {
         let sql =
             format!("SELECT u.no, {MEMBER_COLUMNS} {MEMBER_FROM} WHERE a.id = $1 AND u.no > $2 ORDER BY u.no LIMIT $3");
         let rows = self.pools().rows(AssertSqlSafe(sql), values![account, after, page.rows()]).await?;
-        let numbered = |row: &Row| {
-            let mut columns = row.columns();
-            Ok((columns.next::<i64>()?, read_member(&mut columns)?))
-        };
-        let members = rows.iter().map(numbered).collect::<Result<Vec<_>>>()?;
-        let page = page.page(MEMBERS, members, |(no, _)| no.to_string());
-        Ok(Page { data: page.data.into_iter().map(|(_, member)| member).collect(), next_cursor: page.next_cursor })
+        page.numbered(MEMBERS, &rows, read_member)
     }
-    /// Gives a member another role, by hand from then on.
+    /// A member of an account.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] for a user who is no member, [`StoreError::State`] for the last owner, or when the store
-    /// fails.
+    /// [`StoreError::NotFound`] for a user who is none, or when the store fails.
+    pub async fn member_get(&self, account: Id<Account>, user: Id<User>) -> Result<Member> {
+        let row = self.pools().row(AssertSqlSafe(one_member()), values![account, user]).await?;
+        read_member(&mut row.ok_or(StoreError::NotFound)?.columns())
+    }
+    /// Gives a member another role, by hand from then on; with `if_role` only if it still has that one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for a user who is no member, [`StoreError::VersionConflict`] for another role,
+    /// [`StoreError::State`] for the last owner, or when the store fails.
     pub async fn member_edit(
         &self,
         actor: &Actor,
         account: Id<Account>,
         user: Id<User>,
         role: Role,
+        if_role: Option<Role>,
     ) -> Result<Committed<Member>> {
         let mut write = self.write(actor).await?;
         let mut member = read(&mut write, account, user).await?;
+        if if_role.is_some_and(|role| role != member.role) {
+            return Err(StoreError::VersionConflict);
+        }
         if (member.role, member.source) == (role, RoleSource::Hand) {
-            return Ok(write.unchanged(member));
+            return write.unchanged(member).await;
         }
         let (account_no, no) = (auth(&mut write, account).await?.no, user_no(&mut write, user).await?);
         if member.role == Role::Owner && role != Role::Owner {
@@ -125,9 +131,12 @@ impl Store {
     }
 }
 
+fn one_member() -> String {
+    format!("SELECT {MEMBER_COLUMNS} {MEMBER_FROM} WHERE a.id = $1 AND u.id = $2")
+}
+
 async fn read(write: &mut Write<'_>, account: Id<Account>, user: Id<User>) -> Result<Member> {
-    let sql = format!("SELECT {MEMBER_COLUMNS} {MEMBER_FROM} WHERE a.id = $1 AND u.id = $2");
-    let row = write.row(AssertSqlSafe(sql), values![account, user]).await?.ok_or(StoreError::NotFound)?;
+    let row = write.row(AssertSqlSafe(one_member()), values![account, user]).await?.ok_or(StoreError::NotFound)?;
     read_member(&mut row.columns())
 }
 

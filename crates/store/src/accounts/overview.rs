@@ -27,7 +27,7 @@ const LONGEST_SEARCH: usize = 800;
 /// Which accounts to list.
 #[derive(Debug, Clone, Default)]
 pub struct AccountFilter {
-    /// Only those whose handle or name contains this, without regard to the case of `a-z`.
+    /// Only those whose handle or name contains this, without regard to case.
     pub search: Option<String>,
     /// Only those that stand like this now.
     pub standing: Option<Standing>,
@@ -101,10 +101,7 @@ impl Store {
             if search.len() > LONGEST_SEARCH {
                 return Ok(Page { data: Vec::new(), next_cursor: None });
             }
-            with(" AND (a.handle LIKE $n ESCAPE '!'", like_pattern(&search.to_lowercase()).into());
-            with(" OR lower(a.name) LIKE $n ESCAPE '!'", like_pattern(&search.to_lowercase()).into());
-            // The engines' `lower` knows letters beyond ASCII or not: as it was typed it is found in any case.
-            with(" OR a.name LIKE $n ESCAPE '!')", like_pattern(search).into());
+            with(" AND a.search_text LIKE $n ESCAPE '!'", like_pattern(&search.to_lowercase()).into());
         }
         let now = self.world().now();
         match filter.standing {
@@ -156,7 +153,7 @@ impl Store {
         let mut columns = row.columns();
         Ok((columns.next()?, columns.next()?))
     }
-    /// Users whose name or address contains `search`, oldest first.
+    /// Users whose name or address contains `search` without regard to case, oldest first.
     ///
     /// # Errors
     /// A cursor that is none, or when the store fails.
@@ -167,18 +164,11 @@ impl Store {
         }
         let sql = format!(
             "SELECT no, {USER_COLUMNS} FROM users u
-             WHERE u.no > $1 AND (u.email_key LIKE $2 ESCAPE '!' OR lower(u.name) LIKE $2 ESCAPE '!' OR u.name LIKE $3 ESCAPE '!')
-             ORDER BY u.no LIMIT $4"
+             WHERE u.no > $1 AND u.search_text LIKE $2 ESCAPE '!' ORDER BY u.no LIMIT $3"
         );
-        let values = values![after, like_pattern(&search.to_lowercase()), like_pattern(search), page.rows()];
+        let values = values![after, like_pattern(&search.to_lowercase()), page.rows()];
         let rows = self.pools().rows(AssertSqlSafe(sql), values).await?;
-        let numbered = |row: &Row| {
-            let mut columns = row.columns();
-            Ok((columns.next::<i64>()?, read_user(&mut columns)?))
-        };
-        let users = rows.iter().map(numbered).collect::<Result<Vec<_>>>()?;
-        let page = page.page(USERS, users, |(no, _)| no.to_string());
-        Ok(Page { data: page.data.into_iter().map(|(_, user)| user).collect(), next_cursor: page.next_cursor })
+        page.numbered(USERS, &rows, read_user)
     }
     /// The user of a mail address.
     ///

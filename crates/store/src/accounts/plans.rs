@@ -71,7 +71,7 @@ impl Store {
         difference.take("name", &mut plan.name, edit.name, |name| json!(name));
         let standing = difference.take("paid", &mut plan.paid, edit.paid, |paid| json!(paid));
         if difference.is_empty() {
-            return Ok(write.unchanged(plan));
+            return write.unchanged(plan).await;
         }
         plan.version += 1;
         write

@@ -13,7 +13,7 @@ use crate::{
 
 /// What [`account_of`] reads.
 pub(super) const ACCOUNT: &str =
-    "SELECT a.no, a.id, a.handle, a.name, a.suspended_at, p.id, p.handle, p.paid, a.plan_until,
+    "SELECT a.no, a.id, a.handle, a.name, a.suspended_at, p.id, p.handle, p.paid, a.plan_until, a.on_leak,
     a.created_at, a.version FROM accounts a LEFT JOIN plans p ON p.no = a.plan_no";
 
 pub(super) fn account_of(row: &Row) -> Result<Account> {
@@ -28,6 +28,7 @@ pub(super) fn read_account(columns: &mut Columns<'_>) -> Result<Account> {
         name: columns.next()?,
         suspended_at: columns.next()?,
         subscription: subscription(columns)?,
+        on_leak: columns.next()?,
         created_at: columns.next()?,
         version: columns.next()?,
     })

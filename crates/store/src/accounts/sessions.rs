@@ -108,6 +108,30 @@ impl Store {
         hash: KeyHash,
         idle: Duration,
     ) -> Result<Option<Identity>> {
+        let Some((identity, seen)) = self.session_read(public_id, hash, idle).await? else { return Ok(None) };
+        let now = self.world().now();
+        if seen.plus(SEEN_EVERY) <= now
+            && let Err(error) = self.session_seen(public_id, seen, now).await
+        {
+            // The next request tries again; nobody is signed out for it but by the idle time.
+            tracing::warn!(%error, "a session's use was not written down");
+        }
+        Ok(Some(identity))
+    }
+    /// The same without noting that it was seen: nobody is there, a page asks again by itself.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn session_peek(&self, public_id: PublicId, hash: KeyHash, idle: Duration) -> Result<Option<Identity>> {
+        Ok(self.session_read(public_id, hash, idle).await?.map(|(identity, _)| identity))
+    }
+    /// Whom a session stands for, and when it was last seen.
+    async fn session_read(
+        &self,
+        public_id: PublicId,
+        hash: KeyHash,
+        idle: Duration,
+    ) -> Result<Option<(Identity, Timestamp)>> {
         let sql = format!(
             "SELECT e.hash, e.last_seen_at, {USER_COLUMNS} FROM sessions e JOIN users u ON u.no = e.user_no
              WHERE e.public_id = $1 AND e.expires_at > $2 AND u.disabled_at IS NULL
@@ -120,14 +144,8 @@ impl Store {
         if columns.next::<KeyHash>()? != hash {
             return Ok(None);
         }
-        let seen: Timestamp = columns.next()?;
-        if seen.plus(SEEN_EVERY) <= now
-            && let Err(error) = self.session_seen(public_id, seen, now).await
-        {
-            // The next request tries again; nobody is signed out for it but by the idle time.
-            tracing::warn!(%error, "a session's use was not written down");
-        }
-        Ok(Some(Identity { user: read_user(&mut columns)?, token: None }))
+        let seen = columns.next()?;
+        Ok(Some((Identity { user: read_user(&mut columns)?, token: None }, seen)))
     }
     /// No write in the sense of the audit log: it changes nothing that anybody may do.
     async fn session_seen(&self, public_id: PublicId, before: Timestamp, now: Timestamp) -> Result<()> {

@@ -11,11 +11,11 @@ use tollgate_core::{
 use super::{
     NewUser, USERS, UserEdit, account_no,
     row::{USER, USER_COLUMNS, read_user, user_of},
+    search,
 };
 use crate::{
     Committed, Page, PageRequest, Result, Store, StoreError,
-    engine::Row,
-    value::values,
+    value::{storable, values},
     write::{Difference, Subject, Write},
 };
 
@@ -23,9 +23,17 @@ impl Store {
     /// Makes a user.
     ///
     /// # Errors
-    /// [`crate::StoreError::Exists`] (the mail address), an unknown account, or when the store fails.
+    /// [`crate::StoreError::Exists`] (the mail address), [`crate::StoreError::AlreadyCreated`] (its idempotency key), an
+    /// unknown account, or when the store fails.
     pub async fn user_create(&self, actor: &Actor, new: NewUser) -> Result<User> {
         let mut write = self.write(actor).await?;
+        if let Some(used) = &new.idempotency_key {
+            storable(Some(used))?;
+            let sql = "SELECT id FROM users WHERE idempotency_key = $1";
+            if let Some(row) = write.row(sql, values![used.as_str()]).await? {
+                return Err(StoreError::AlreadyCreated(row.columns().next()?));
+            }
+        }
         let user = insert(&mut write, new).await?;
         Ok(write.commit(user).await?.value)
     }
@@ -51,13 +59,18 @@ impl Store {
         );
         let account = account.map(|account| account.to_string()).unwrap_or_default();
         let rows = self.pools().rows(AssertSqlSafe(sql), values![after, account, page.rows()]).await?;
-        let numbered = |row: &Row| {
-            let mut columns = row.columns();
-            Ok((columns.next::<i64>()?, read_user(&mut columns)?))
-        };
-        let users = rows.iter().map(numbered).collect::<Result<Vec<_>>>()?;
-        let page = page.page(USERS, users, |(no, _)| no.to_string());
-        Ok(Page { data: page.data.into_iter().map(|(_, user)| user).collect(), next_cursor: page.next_cursor })
+        page.numbered(USERS, &rows, read_user)
+    }
+    /// Notes the language that a user chose for itself, as a tag (`vi`). No write in the sense of the audit log: it changes
+    /// nothing that anybody may do.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn user_language_set(&self, id: Id<User>, language: &'static str) -> Result<()> {
+        let mut tx = self.pools().begin().await?;
+        let sql = "UPDATE users SET language = $2 WHERE id = $1 AND (language IS NULL OR language <> $2)";
+        tx.execute(sql, values![id, language]).await?;
+        tx.commit().await
     }
     /// Edits a user. Disabling one, or taking its membership away, ends what it may do at once: the keys that it made
     /// there are dead as long as that lasts.
@@ -72,66 +85,76 @@ impl Store {
         if_version: Option<i64>,
     ) -> Result<Committed<User>> {
         let mut write = self.write(actor).await?;
-        let (no, mut user) = read(&mut write, id).await?;
-        if if_version.is_some_and(|version| version != user.version) {
-            return Err(StoreError::VersionConflict);
-        }
-        let mut difference = Difference::default();
-        difference.take("name", &mut user.name, edit.name, |name| json!(name));
-        // Whoever sets an address by hand vouches for it, and a role is then by hand, even where they stay the same.
-        let (vouched, by_hand) = (edit.email.is_some(), edit.operator.is_some());
-        // Told without the address itself: the audit log outlives the user's wish to be forgotten.
-        if difference.take("email", &mut user.email, edit.email, |email| json!(email.is_some())) {
-            email_free(&mut write, user.email.as_ref(), no).await?;
-        }
-        let mut disabled = user.disabled_at.is_some();
-        let disabling = difference.take("disabled", &mut disabled, edit.disabled, |disabled| json!(disabled));
-        if disabling {
-            user.disabled_at = disabled.then_some(write.now());
-        }
-        let operating = difference.take("operator", &mut user.operator, edit.operator, |operator| json!(operator));
-        if (disabling || operating) && !(user.operator && user.disabled_at.is_none()) {
-            another_operator(&mut write, no).await?;
-        }
-        let moved =
-            set_memberships(&mut write, no, &user, &edit.memberships, RoleSource::Hand, &mut difference).await?;
-        let (proven, operator_source) = provenance(&mut write, no).await?;
-        if vouched && !proven {
-            difference.note("email_proven", json!(true));
-        }
-        if by_hand && operator_source == RoleSource::Group {
-            difference.note("operator_source", json!(RoleSource::Hand));
-        }
-        if difference.is_empty() {
-            return Ok(write.unchanged(user));
-        }
-        write
-            .execute(
-                "UPDATE users SET name = $2, email = $3, email_key = $4, operator = $5, disabled_at = $6,
-                    email_proven = CASE WHEN $7 = 1 THEN 1 ELSE email_proven END,
-                    operator_source = CASE WHEN $8 = 1 THEN 'hand' ELSE operator_source END, version = version + 1
-                 WHERE no = $1",
-                values![
-                    no,
-                    &user.name,
-                    user.email.as_ref(),
-                    user.email.as_ref().map(email_key),
-                    user.operator,
-                    user.disabled_at,
-                    vouched,
-                    by_hand
-                ],
-            )
-            .await?;
-        if disabling {
-            write.execute("DELETE FROM sessions WHERE user_no = $1", values![no]).await?;
-            write.execute("DELETE FROM sign_in_links WHERE user_no = $1", values![no]).await?;
-        }
-        touch_keys(&mut write, no, disabling || operating, &moved).await?;
-        write.audit("user.edit", Subject::new(id), difference.into_detail()).await?;
-        let (_, user) = read(&mut write, id).await?;
-        write.commit(user).await
+        let (user, changed) = self::edit(&mut write, id, edit, if_version).await?;
+        if changed { write.commit(user).await } else { write.unchanged(user).await }
     }
+}
+
+/// Edits a user as a part of a write; what it is then, and whether anything changed.
+pub(super) async fn edit(
+    write: &mut Write<'_>,
+    id: Id<User>,
+    edit: UserEdit,
+    if_version: Option<i64>,
+) -> Result<(User, bool)> {
+    let (no, mut user) = read(write, id).await?;
+    if if_version.is_some_and(|version| version != user.version) {
+        return Err(StoreError::VersionConflict);
+    }
+    let mut difference = Difference::default();
+    difference.take("name", &mut user.name, edit.name, |name| json!(name));
+    // Whoever sets an address by hand vouches for it, and a role is then by hand, even where they stay the same.
+    let (vouched, by_hand) = (edit.email.is_some(), edit.operator.is_some());
+    // Told without the address itself: the audit log outlives the user's wish to be forgotten.
+    if difference.take("email", &mut user.email, edit.email, |email| json!(email.is_some())) {
+        email_free(write, user.email.as_ref(), no).await?;
+    }
+    let mut disabled = user.disabled_at.is_some();
+    let disabling = difference.take("disabled", &mut disabled, edit.disabled, |disabled| json!(disabled));
+    if disabling {
+        user.disabled_at = disabled.then_some(write.now());
+    }
+    let operating = difference.take("operator", &mut user.operator, edit.operator, |operator| json!(operator));
+    if (disabling || operating) && !(user.operator && user.disabled_at.is_none()) {
+        another_operator(write, no).await?;
+    }
+    let moved = set_memberships(write, no, &user, &edit.memberships, RoleSource::Hand, &mut difference).await?;
+    let (proven, operator_source) = provenance(write, no).await?;
+    if vouched && !proven {
+        difference.note("email_proven", json!(true));
+    }
+    if by_hand && operator_source == RoleSource::Group {
+        difference.note("operator_source", json!(RoleSource::Hand));
+    }
+    if difference.is_empty() {
+        return Ok((user, false));
+    }
+    write
+        .execute(
+            "UPDATE users SET name = $2, email = $3, email_key = $4, operator = $5, disabled_at = $6, search_text = $9,
+                email_proven = CASE WHEN $7 = 1 THEN 1 ELSE email_proven END,
+                operator_source = CASE WHEN $8 = 1 THEN 'hand' ELSE operator_source END, version = version + 1
+             WHERE no = $1",
+            values![
+                no,
+                &user.name,
+                user.email.as_ref(),
+                user.email.as_ref().map(email_key),
+                user.operator,
+                user.disabled_at,
+                vouched,
+                by_hand,
+                search::of_user(&user.name, user.email.as_ref())
+            ],
+        )
+        .await?;
+    if disabling {
+        write.execute("DELETE FROM sessions WHERE user_no = $1", values![no]).await?;
+        write.execute("DELETE FROM sign_in_links WHERE user_no = $1", values![no]).await?;
+    }
+    touch_keys(write, no, disabling || operating, &moved).await?;
+    write.audit("user.edit", Subject::new(id), difference.into_detail()).await?;
+    Ok((read(write, id).await?.1, true))
 }
 
 pub(super) async fn insert(write: &mut Write<'_>, new: NewUser) -> Result<User> {
@@ -139,9 +162,18 @@ pub(super) async fn insert(write: &mut Write<'_>, new: NewUser) -> Result<User> 
     let (id, now) = (write.new_id::<User>(), write.now());
     let row = write
         .row(
-            "INSERT INTO users (id, name, email, email_key, operator, created_at, version)
-             VALUES ($1, $2, $3, $4, $5, $6, 1) RETURNING no",
-            values![id, &new.name, new.email.as_ref(), new.email.as_ref().map(email_key), new.operator, now],
+            "INSERT INTO users (id, name, email, email_key, operator, created_at, search_text, idempotency_key, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) RETURNING no",
+            values![
+                id,
+                &new.name,
+                new.email.as_ref(),
+                new.email.as_ref().map(email_key),
+                new.operator,
+                now,
+                search::of_user(&new.name, new.email.as_ref()),
+                new.idempotency_key
+            ],
         )
         .await?;
     let no = row.ok_or_else(|| StoreError::Failed("a user was not made".into()))?.columns().next()?;
@@ -185,6 +217,12 @@ pub(super) async fn read(write: &mut Write<'_>, id: Id<User>) -> Result<(No<User
 
 pub(super) fn email_key(email: &Email) -> String {
     email.as_str().to_lowercase()
+}
+
+/// The user of a mail address.
+pub(super) async fn of_address(write: &mut Write<'_>, email: &Email) -> Result<Option<Id<User>>> {
+    let row = write.row("SELECT id FROM users WHERE email_key = $1", values![email_key(email)]).await?;
+    row.map(|row| row.columns().next()).transpose()
 }
 
 async fn email_free(write: &mut Write<'_>, email: Option<&Email>, user: No<User>) -> Result<()> {

@@ -1,27 +1,17 @@
-//! How long the authority has waited: elapsed time that no adjustment of a clock can make longer than it was.
+//! The clocks that the authority waits by. What may be concluded from them is [`tollgate_core::lease`]'s.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tollgate_core::lease::Reading;
 
-/// An instant on this machine's clocks, to measure from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
-    monotonic: Duration,
-    raw: Duration,
+/// Now, on this machine's clocks.
+pub(crate) fn now() -> Reading {
+    Reading { monotonic: read(ClockId::Monotonic), raw: read(RAW) }
 }
-
-impl Reading {
-    /// Now.
-    pub(crate) fn now() -> Self {
-        Self { monotonic: read(ClockId::Monotonic), raw: read(RAW) }
-    }
-    /// The time since: the least that any clock says. NTP may slew `CLOCK_MONOTONIC` by up to a tenth, but not
-    /// `CLOCK_MONOTONIC_RAW`; whoever waits for a lease to run out must not count fast.
-    pub(crate) fn elapsed(&self) -> Duration {
-        let now = Self::now();
-        now.monotonic.saturating_sub(self.monotonic).min(now.raw.saturating_sub(self.raw))
-    }
+/// The time since, as [`Reading::since`] counts.
+pub(crate) fn elapsed(since: Reading) -> Duration {
+    now().since(since)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -8,9 +8,13 @@ use std::{
 
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::{sync::watch, task::JoinHandle};
-use tollgate_core::{Id, World, change::Node};
+use tollgate_core::{
+    Id, World,
+    change::Node,
+    lease::{Reading, Standing, Watch},
+};
 
-use super::{ACKS_CHANNEL, CHANGES_CHANNEL, clock::Reading, local::LocalNode};
+use super::{ACKS_CHANNEL, CHANGES_CHANNEL, local::LocalNode};
 
 /// How long the listener waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -24,16 +28,8 @@ pub(crate) struct Fleet {
     acks: watch::Sender<u64>,
     local: Mutex<Option<LocalNode>>,
     /// Since when each node's lease has stood at the same grant, as this process has seen it.
-    observed: Mutex<HashMap<Id<Node>, Observed>>,
+    observed: Mutex<HashMap<Id<Node>, Watch>>,
     listener: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// A lease as it was last seen.
-#[derive(Clone, Copy)]
-pub(super) struct Observed {
-    pub(super) epoch: i64,
-    pub(super) grants: i64,
-    pub(super) since: Reading,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,15 +68,12 @@ impl Fleet {
     pub(super) fn with_local<T>(&self, change: impl FnOnce(&mut Option<LocalNode>) -> T) -> T {
         change(&mut locked(&self.local))
     }
-    /// Notes where a lease stands; since when it has stood there.
-    pub(super) fn observe(&self, node: Id<Node>, epoch: i64, grants: i64) -> Reading {
-        let fresh = Observed { epoch, grants, since: Reading::now() };
+    /// Notes where a lease stands, and returns since when it has stood there.
+    pub(super) fn observe(&self, node: Id<Node>, standing: Standing, now: Reading) -> Watch {
         let mut observed = locked(&self.observed);
-        let known = observed.entry(node).or_insert(fresh);
-        if (known.epoch, known.grants) != (epoch, grants) {
-            *known = fresh;
-        }
-        known.since
+        let watch = observed.entry(node).or_insert(Watch::new(standing, now));
+        watch.see(standing, now);
+        *watch
     }
     /// Forgets what was observed of nodes that `keep` says nothing of.
     pub(super) fn observe_only(&self, keep: impl Fn(&Id<Node>) -> bool) {

@@ -2,11 +2,16 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tollgate_core::{Id, Seq, change::Node, name::Slug};
+use tollgate_core::{
+    Id, Seq,
+    change::Node,
+    lease::{Conclusion, LeaseRow, LeaseState, Reading, Standing, Watch, conclude},
+    name::Slug,
+};
 
 use super::{
     ACKS_CHANNEL, CHANGES_AFTER, CONFIRM_POLL, ConfirmedBy, GONE, Grant, Lease, MOST_CHANGES, Member, NodeConfirmation,
-    NodeReport, NodeView, Renewal, changes_of, clock::Reading, local::cluster_of,
+    NodeReport, NodeView, Renewal, changes_of, clock, local::cluster_of,
 };
 use crate::{
     Result, Store, StoreEngine, StoreError,
@@ -17,19 +22,18 @@ use crate::{
 /// For how many changes it is remembered how many streams were ended.
 const KEPT_CUTS: i64 = 100_000;
 
-/// A node's lease as its row says.
-struct LeaseRow {
-    epoch: i64,
-    grants: i64,
-    acked: i64,
-    state: String,
-    /// How long this node's lease is by its own settings, which may differ from ours.
-    length: Duration,
-}
-
 fn lease_of(lease_ms: i64) -> Duration {
     // A row that makes no sense is waited for as long as can be.
     u64::try_from(lease_ms).map_or(Duration::MAX, Duration::from_millis)
+}
+
+fn state_of(word: &str) -> LeaseState {
+    match word {
+        "released" => LeaseState::Released,
+        "expired" => LeaseState::Expired,
+        // As far as can be known it serves.
+        _ => LeaseState::Active,
+    }
 }
 
 impl Store {
@@ -158,17 +162,17 @@ impl Store {
     ) -> Result<(Vec<NodeConfirmation>, u64)> {
         self.listen();
         let mut acks = self.fleet().acks();
-        let mut pending: Vec<Waiting<'_>> = members.iter().map(|member| Waiting::new(member, since)).collect();
+        let watched = |member| (member, Watch::new(standing_of(member), since));
+        let mut pending: Vec<(&Member, Watch)> = members.iter().map(watched).collect();
         let mut confirmed = Vec::with_capacity(members.len());
         loop {
             acks.mark_unchanged();
             let leases = self.leases().await?;
             let mut still = Vec::new();
-            for mut waiting in pending {
-                let lease = leases.get(&waiting.member.node);
-                match self.confirmed_by(seq, &mut waiting, lease).await? {
-                    Some(by) => confirmed.push(waiting.member.confirmed(since.elapsed(), by)),
-                    None => still.push(waiting),
+            for (member, mut watch) in pending {
+                match self.confirmed_by(seq, member.node, &mut watch, leases.get(&member.node)).await? {
+                    Some(by) => confirmed.push(member.confirmed(clock::elapsed(since), by)),
+                    None => still.push((member, watch)),
                 }
             }
             pending = still;
@@ -183,35 +187,22 @@ impl Store {
     async fn confirmed_by(
         &self,
         seq: Seq,
-        waiting: &mut Waiting<'_>,
+        node: Id<Node>,
+        watch: &mut Watch,
         lease: Option<&LeaseRow>,
     ) -> Result<Option<ConfirmedBy>> {
-        let Some(lease) = lease else { return Ok(Some(ConfirmedBy::Expired)) };
-        match lease.state.as_str() {
-            "released" => return Ok(Some(ConfirmedBy::Released)),
-            "expired" => return Ok(Some(ConfirmedBy::Expired)),
-            _ => {}
+        match conclude(seq, lease, watch, clock::now()) {
+            Conclusion::Confirmed(by) => Ok(Some(by)),
+            Conclusion::Waits => Ok(None),
+            Conclusion::Silent(standing) => Ok(self.expire(node, standing).await?.then_some(ConfirmedBy::Expired)),
         }
-        // The same process in a later epoch has read the keyring anew, but streams of the epoch before may still run:
-        // it has to acknowledge as well.
-        if lease.acked >= seq.0 {
-            return Ok(Some(ConfirmedBy::Acknowledged));
-        }
-        if (lease.epoch, lease.grants) != (waiting.epoch, waiting.grants) {
-            (waiting.epoch, waiting.grants, waiting.since) = (lease.epoch, lease.grants, Reading::now());
-        }
-        if waiting.since.elapsed() < lease.length {
-            return Ok(None);
-        }
-        let expired = self.expire(waiting.member.node, waiting.epoch, waiting.grants).await?;
-        Ok(expired.then_some(ConfirmedBy::Expired))
     }
 
     /// Drops one silent lease, if it still stands where it stood.
-    async fn expire(&self, node: Id<Node>, epoch: i64, grants: i64) -> Result<bool> {
+    async fn expire(&self, node: Id<Node>, standing: Standing) -> Result<bool> {
         let mut tx = self.pools().begin().await?;
         tx.lock_head().await?;
-        let expired = tx.execute(EXPIRE, values![node, epoch, grants]).await?;
+        let expired = tx.execute(EXPIRE, values![node, standing.epoch, standing.grants]).await?;
         tx.commit().await?;
         Ok(expired == 1)
     }
@@ -222,11 +213,13 @@ impl Store {
         let mut seen = HashMap::new();
         for row in &rows {
             let mut columns = row.columns();
-            let (node, epoch, grants): (Id<Node>, i64, i64) = (columns.next()?, columns.next()?, columns.next()?);
+            let node: Id<Node> = columns.next()?;
+            let standing = Standing { epoch: columns.next()?, grants: columns.next()? };
             let length = lease_of(columns.next()?);
             seen.insert(node, ());
-            if self.fleet().observe(node, epoch, grants).elapsed() >= length {
-                tx.execute(EXPIRE, values![node, epoch, grants]).await?;
+            let now = clock::now();
+            if self.fleet().observe(node, standing, now).is_silent(length, now) {
+                tx.execute(EXPIRE, values![node, standing.epoch, standing.grants]).await?;
             }
         }
         self.fleet().observe_only(|node| seen.contains_key(node));
@@ -239,9 +232,9 @@ impl Store {
             .map(|row| {
                 let mut columns = row.columns();
                 let node = columns.next()?;
-                let (epoch, grants, acked) = (columns.next()?, columns.next()?, columns.next()?);
-                let (state, length) = (columns.next()?, lease_of(columns.next()?));
-                Ok((node, LeaseRow { epoch, grants, acked, state, length }))
+                let standing = Standing { epoch: columns.next()?, grants: columns.next()? };
+                let (acked, state) = (Seq(columns.next()?), state_of(&columns.next::<String>()?));
+                Ok((node, LeaseRow { standing, acked, state, length: lease_of(columns.next()?) }))
             })
             .collect()
     }
@@ -293,16 +286,7 @@ impl Store {
 const EXPIRE: &str =
     "UPDATE nodes SET state = 'expired' WHERE id = $1 AND epoch = $2 AND grants = $3 AND state = 'active'";
 
-/// A member that has not confirmed: where its lease was last seen, and since when it has stood there.
-struct Waiting<'m> {
-    member: &'m Member,
-    epoch: i64,
-    grants: i64,
-    since: Reading,
-}
-
-impl<'m> Waiting<'m> {
-    fn new(member: &'m Member, since: Reading) -> Self {
-        Self { member, epoch: member.epoch, grants: member.grants, since }
-    }
+/// Where a member's lease stood at the commit.
+const fn standing_of(member: &Member) -> Standing {
+    Standing { epoch: member.epoch, grants: member.grants }
 }

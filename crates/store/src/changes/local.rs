@@ -6,11 +6,11 @@ use std::{
     path::PathBuf,
 };
 
-use tollgate_core::{Id, Seq, Timestamp, change::Node, name::Slug};
+use tollgate_core::{Id, Seq, Timestamp, change::Node, lease::Reading, name::Slug};
 
 use super::{
     CHANGES_AFTER, ConfirmedBy, Grant, Lease, MOST_CHANGES, Member, NodeConfirmation, NodeReport, NodeView, Renewal,
-    changes_of, clock::Reading,
+    changes_of, clock,
 };
 use crate::{Result, Store, StoreError, value::values};
 
@@ -154,7 +154,7 @@ impl Store {
                 None => Some((ConfirmedBy::Released, 0)),
             };
             if let Some((by, cut)) = confirmed {
-                let after = since.elapsed();
+                let after = clock::elapsed(since);
                 let nodes = members.iter().map(|member| member.confirmed(after, by)).collect();
                 return (nodes, cut);
             }

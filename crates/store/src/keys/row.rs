@@ -3,6 +3,7 @@
 use tollgate_core::{
     Key, Permission, Timestamp, User,
     key::{Exposure, KeyAuth, KeyBlock, KeyState},
+    leak::{KeyLeak, LeakSource},
     name::{Label, ModelName},
     origin::Origins,
 };
@@ -34,7 +35,7 @@ pub(crate) const COLUMNS: &str = concat!(
     (SELECT string_agg(m.name, ',' ORDER BY m.name) FROM key_models p JOIN models m ON m.no = p.model_no
      WHERE p.key_no = k.no AND m.removed_at IS NULL),
     k.allowed_origins, COALESCE(e.browser_requests, 0), e.last_at, e.last_origin, k.state, k.state_at, k.found_at, k.expires_at, k.created_at, u.id, u.name, s.last_used_at, k.note,
-    k.previous_until, k.version"
+    k.previous_until, k.leak_at, k.found_at, k.leak_source, k.leak_reports, k.version"
 );
 pub(crate) const FROM: &str = "FROM keys k JOIN accounts a ON a.no = k.account_no LEFT JOIN plans q ON q.no = a.plan_no
     LEFT JOIN users u ON u.no = k.created_by LEFT JOIN key_usage s ON s.key_no = k.no
@@ -73,8 +74,16 @@ pub(crate) fn key_of(row: &Row, now: Timestamp) -> Result<Key> {
         last_used_at: columns.next()?,
         note: columns.next()?,
         rotated_until: columns.next()?,
+        leak: read_leak(columns)?,
         version: columns.next()?,
     })
+}
+
+/// From `leak_at`, `found_at`, `leak_source`, `leak_reports`.
+pub(crate) fn read_leak(columns: &mut Columns<'_>) -> Result<Option<KeyLeak>> {
+    let (at, found_at): (Option<Timestamp>, Option<String>) = (columns.next()?, columns.next()?);
+    let (source, reports): (Option<LeakSource>, u64) = (columns.next()?, columns.next()?);
+    Ok(at.zip(source).map(|(at, source)| KeyLeak { at, found_at, source, reports }))
 }
 
 fn permission(columns: &mut Columns<'_>) -> Result<Permission> {
@@ -96,7 +105,7 @@ fn creator(columns: &mut Columns<'_>) -> Result<Option<(tollgate_core::Id<User>,
     Ok(id.zip(name))
 }
 
-fn state(columns: &mut Columns<'_>) -> Result<KeyState> {
+pub(crate) fn state(columns: &mut Columns<'_>) -> Result<KeyState> {
     let (word, at, found_at): (String, Option<Timestamp>, Option<String>) =
         (columns.next()?, columns.next()?, columns.next()?);
     let at = at.unwrap_or_default();
@@ -109,13 +118,13 @@ fn state(columns: &mut Columns<'_>) -> Result<KeyState> {
     }
 }
 
-/// The word, the instant and the place of a state, as stored.
-pub(crate) fn state_parts(state: &KeyState) -> (&'static str, Option<Timestamp>, Option<&str>) {
+/// The word and the instant of a state, as stored.
+pub(crate) fn state_parts(state: &KeyState) -> (&'static str, Option<Timestamp>) {
     match state {
-        KeyState::Active => ("active", None, None),
-        KeyState::Disabled => ("disabled", None, None),
-        KeyState::Revoked { at } => ("revoked", Some(*at), None),
-        KeyState::Leaked { at, found_at } => ("leaked", Some(*at), found_at.as_deref()),
+        KeyState::Active => ("active", None),
+        KeyState::Disabled => ("disabled", None),
+        KeyState::Revoked { at } => ("revoked", Some(*at)),
+        KeyState::Leaked { at, .. } => ("leaked", Some(*at)),
     }
 }
 

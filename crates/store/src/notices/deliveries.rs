@@ -11,7 +11,7 @@ use tollgate_core::{
 use uuid::Uuid;
 
 use crate::{
-    Result, Store, StoreError,
+    Result, Store, StoreEngine, StoreError,
     bulk::placeholders,
     engine::{Columns, Tx},
     value::{Value, values},
@@ -118,6 +118,21 @@ impl Store {
         let mut columns = row.columns();
         let (spread, send): (Option<i64>, Option<i64>) = (columns.next()?, columns.next()?);
         Ok(spread.is_some() || send.is_some())
+    }
+    /// Gives up the claims of a process that was here before, where it can only have been this node: on SQLite. To be called
+    /// once, before anything is claimed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn deliveries_release(&self) -> Result<u64> {
+        if self.engine() == StoreEngine::Postgres {
+            return Ok(0);
+        }
+        let mut tx = self.pools().begin().await?;
+        let sql = "UPDATE deliveries SET claim = NULL, claimed_until = 0 WHERE state = 'pending' AND claim IS NOT NULL";
+        let released = tx.execute(sql, values![]).await?;
+        tx.commit().await?;
+        Ok(released)
     }
     /// Claims deliveries that are due, at most `most`, for as long as `hold`, a few for each receiver: a slow one does not
     /// take up everybody's time.

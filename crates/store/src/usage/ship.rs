@@ -3,14 +3,17 @@
 //! The watermark is what makes a batch count once, for ever. The primary key of the request rows is a second lock: an
 //! attempt that is there already (a copied journal) is not counted again, and does not stop the rest of its batch.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+};
 
 use tollgate_core::{
     Id,
     usage::{Attempt, Journal, Settlement, UsageClass},
 };
 
-use super::{LATENCY_LIMITS_MS, Shipped, grain::Grain, report::Cube};
+use super::{JournalGap, LATENCY_LIMITS_MS, Shipped, grain::Grain, report::Cube};
 use crate::{
     Result, Store, StoreEngine,
     bulk::{self, Insert, Statement},
@@ -39,29 +42,19 @@ impl Store {
     pub fn usage_batch_most(&self) -> usize {
         if self.pools().is_hasty() { HASTY_BATCH } else { USUAL_BATCH }
     }
-    /// When this has returned, what was counted stays counted, whatever becomes of the machine. Until then a power cut may
-    /// take batches and their watermarks back together: what they were made from must be kept.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn usage_make_last(&self) -> Result<()> {
-        if self.engine() == StoreEngine::Postgres {
-            return Ok(());
-        }
-        // A commit waits for the disk, and brings what was committed before to it, only if it wrote something: a row
-        // that is set to what it was is nothing.
-        let mut tx = self.pools().begin().await?;
-        let sql = "INSERT INTO journals (id, watermark) VALUES ($1, 1)
-                   ON CONFLICT (id) DO UPDATE SET watermark = journals.watermark + 1";
-        tx.execute(sql, values![Id::<Journal>::from_uuid(uuid::Uuid::nil())]).await?;
-        tx.commit().await
-    }
 
-    pub(super) async fn ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
+    pub(super) async fn ship(
+        &self,
+        journal: Id<Journal>,
+        from: u64,
+        to: u64,
+        batch: &[Settlement],
+        gaps: &[JournalGap],
+    ) -> Result<Shipped> {
         let mut tries = 1;
         let mut all_new = true;
         loop {
-            match self.ship_once(journal, from, to, batch, all_new).await {
+            match self.ship_once(journal, from..to, batch, gaps, all_new).await {
                 Err(error) if error.is_conflict() && tries < MOST_TRIES => tries += 1,
                 Err(error) => return Err(error),
                 Ok(Tried::SomeAreThere) => all_new = false,
@@ -77,9 +70,9 @@ impl Store {
     async fn ship_once(
         &self,
         journal: Id<Journal>,
-        from: u64,
-        to: u64,
+        Range { start: from, end: to }: Range<u64>,
         batch: &[Settlement],
+        gaps: &[JournalGap],
         all_new: bool,
     ) -> Result<Tried> {
         // Everything that can be made before the writer is taken: others wait for it.
@@ -87,18 +80,15 @@ impl Store {
         let attempts = if all_new { bulk::statements(self.engine(), &ATTEMPTS, attempts) } else { Vec::new() };
         let added = if all_new { sums(self.engine(), batch.iter()) } else { Vec::new() };
         let mut tx = self.pools().begin_repeatable().await?;
-        let moved = if from == 0 {
-            let sql = "INSERT INTO journals (id, watermark) VALUES ($1, $2)
-                       ON CONFLICT (id) DO UPDATE SET watermark = excluded.watermark WHERE journals.watermark = 0";
-            tx.execute(sql, values![journal, to]).await?
-        } else {
-            let sql = "UPDATE journals SET watermark = $3 WHERE id = $1 AND watermark = $2";
-            tx.execute(sql, values![journal, from, to]).await?
-        };
-        if moved == 0 {
+        if !self.lane_move(&mut tx, journal, (from, to), batch).await? {
             let row = tx.row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
             let watermark = row.map_or(Ok(0), |row| row.columns().next())?;
             return Ok(Tried::Done(Shipped::Before { watermark }));
+        }
+        for gap in gaps {
+            let sql = "INSERT INTO journal_gaps (journal, first_record, records, noticed_at) VALUES ($1, $2, $3, $4)
+                       ON CONFLICT (journal, first_record) DO NOTHING";
+            tx.execute(sql, values![journal, gap.first, gap.records, self.world().now()]).await?;
         }
         if all_new {
             let inserted = bulk::run(&mut tx, attempts).await?;

@@ -1,9 +1,9 @@
 //! Accounts, plans, users and memberships.
 
-use tollgate_core::{Role, Timestamp, account::Standing};
+use tollgate_core::{Id, Role, Timestamp, User, account::Standing};
 use tollgate_store::{
     PageRequest, StoreError,
-    accounts::{AccountEdit, NewAccount, NewPlan, NewUser, PlanEdit, UserEdit},
+    accounts::{AccountEdit, AccountFilter, NewAccount, NewOwner, NewPlan, NewUser, PlanEdit, UserEdit},
 };
 
 use crate::support::*;
@@ -13,6 +13,9 @@ contract! {
     a_plan_lapses_by_itself_and_returns_with_an_edit,
     an_account_has_one_handle_and_edits_know_their_version,
     an_account_begins_on_its_plan_in_one_transaction,
+    an_account_and_its_owner_are_made_together_or_not_at_all,
+    a_creation_that_is_repeated_makes_no_second_user,
+    names_are_found_in_any_case_of_any_letters,
     a_plan_in_use_is_not_removed,
     lists_of_accounts_plans_and_users_have_pages,
     a_mail_address_is_one_users_in_any_spelling,
@@ -66,7 +69,7 @@ async fn a_plan_lapses_by_itself_and_returns_with_an_edit(fixture: Fixture) {
 async fn an_account_has_one_handle_and_edits_know_their_version(fixture: Fixture) {
     let store = &fixture.store;
     store.seed().await.unwrap();
-    let new = || NewAccount { handle: named("acme"), name: named("Acme ®"), plan: None };
+    let new = || NewAccount { handle: named("acme"), name: named("Acme ®"), plan: None, owner: None };
     let account = value(store.account_create(&system(), new()).await);
     assert_eq!((account.version, account.subscription.clone(), account.created_at), (1, None, fixture.world.now()));
     assert!(matches!(store.account_create(&system(), new()).await, Err(StoreError::Exists(_))));
@@ -86,7 +89,12 @@ async fn an_account_begins_on_its_plan_in_one_transaction(fixture: Fixture) {
     let store = &fixture.store;
     store.seed().await.unwrap();
     let until: Timestamp = named("2027-01-01T00:00:00Z");
-    let new = |plan| NewAccount { handle: named("acme"), name: named("A"), plan: Some((named(plan), Some(until))) };
+    let new = |plan| NewAccount {
+        handle: named("acme"),
+        name: named("A"),
+        plan: Some((named(plan), Some(until))),
+        owner: None,
+    };
     let unknown = store.account_create(&system(), new("gold")).await;
     assert!(matches!(unknown, Err(StoreError::Unknown { kind: "plan", name }) if name == "gold"));
     assert!(matches!(store.account_get("acme").await, Err(StoreError::NotFound)), "nothing is left behind");
@@ -99,6 +107,83 @@ async fn an_account_begins_on_its_plan_in_one_transaction(fixture: Fixture) {
     let filter = tollgate_store::audit::AuditFilter { subject: Some(made.value.id.to_string()), ..Default::default() };
     let audit = store.audit_list(&filter, &PageRequest::default()).await.unwrap().data;
     assert_eq!(audit.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["account.create"]);
+}
+
+async fn an_account_and_its_owner_are_made_together_or_not_at_all(fixture: Fixture) {
+    let store = &fixture.store;
+    store.seed().await.unwrap();
+    let minh = make_user(&fixture, "Minh", &[]).await;
+    let gone = make_user(&fixture, "Gone", &[]).await;
+    let disable = UserEdit { disabled: Some(true), ..UserEdit::default() };
+    value(store.user_edit(&system(), gone.id, disable, None).await);
+    let new =
+        |handle: &str, owner| NewAccount { handle: named(handle), name: named("A"), plan: None, owner: Some(owner) };
+    let nobody = Id::<User>::new(&fixture.world);
+    let unknown = store.account_create(&system(), new("acme", NewOwner::Known(nobody))).await;
+    assert!(matches!(unknown, Err(StoreError::Unknown { kind: "owner", .. })), "{unknown:?}");
+    let disabled = store.account_create(&system(), new("acme", NewOwner::Known(gone.id))).await;
+    assert!(matches!(disabled, Err(StoreError::State(_))), "{disabled:?}");
+    assert!(matches!(store.account_get("acme").await, Err(StoreError::NotFound)), "nothing is left behind");
+    let owners = async |handle: &str| {
+        let account = store.account_get(handle).await.unwrap();
+        let members = store.member_list(account.id, &PageRequest::default()).await.unwrap().data;
+        members.into_iter().map(|member| (member.user, member.role)).collect::<Vec<_>>()
+    };
+    value(store.account_create(&system(), new("acme", NewOwner::Known(minh.id))).await);
+    assert_eq!(owners("acme").await, [(minh.id, Role::Owner)]);
+    let address = || NewOwner::OfAddress(named("Lan@example.com"), named("Lan"));
+    value(store.account_create(&system(), new("first", address())).await);
+    let lan = store.user_by_email(&named("lan@EXAMPLE.com")).await.unwrap().unwrap();
+    value(store.account_create(&system(), new("second", address())).await);
+    assert_eq!((owners("first").await, owners("second").await), (vec![(lan, Role::Owner)], vec![(lan, Role::Owner)]));
+    assert_eq!(store.user_get(lan).await.unwrap().memberships.len(), 2);
+}
+
+async fn a_creation_that_is_repeated_makes_no_second_user(fixture: Fixture) {
+    let store = &fixture.store;
+    let new = |key: &str| NewUser {
+        name: named("Minh"),
+        email: None,
+        operator: false,
+        memberships: vec![],
+        idempotency_key: Some(key.into()),
+    };
+    let made = store.user_create(&system(), new("form-1")).await.unwrap();
+    let again = store.user_create(&system(), new("form-1")).await;
+    assert!(matches!(again, Err(StoreError::AlreadyCreated(id)) if id == made.id.to_string()));
+    assert_ne!(store.user_create(&system(), new("form-2")).await.unwrap().id, made.id);
+}
+
+async fn names_are_found_in_any_case_of_any_letters(fixture: Fixture) {
+    let store = &fixture.store;
+    let account =
+        NewAccount { handle: named("acme"), name: named("Công ty ĐẠI VIỆT 100%"), plan: None, owner: None };
+    let account = value(store.account_create(&system(), account).await);
+    let user = make_user(&fixture, "NGUYỄN Thị Ánh", &[]).await;
+    let found = async |search: &str| {
+        let filter = AccountFilter { search: Some(search.into()), ..AccountFilter::default() };
+        let accounts = store.account_overview(&filter, &PageRequest::default()).await.unwrap().data;
+        let users = store.user_search(search, &PageRequest::default()).await.unwrap().data;
+        (accounts.len(), users.len())
+    };
+    for (search, expected) in [
+        ("đại việt", (1, 0)),
+        ("CÔNG TY", (1, 0)),
+        ("ACME", (1, 0)),
+        ("100%", (1, 0)),
+        ("10_%", (0, 0)),
+        ("nguyễn thị ánh", (0, 1)),
+        ("ÁNH", (0, 1)),
+    ] {
+        assert_eq!(found(search).await, expected, "{search}");
+    }
+    let rename = AccountEdit { name: Some(named("ØRSTED")), ..AccountEdit::default() };
+    value(store.account_edit(&system(), account.id, rename, None).await);
+    let rename =
+        UserEdit { email: Some(Some(named("ANH@example.com"))), name: Some(named("Øyvind")), ..UserEdit::default() };
+    value(store.user_edit(&system(), user.id, rename, None).await);
+    assert_eq!((found("ørsted").await, found("ØYV").await, found("anh@EX").await), ((1, 0), (0, 1), (0, 1)));
+    assert_eq!((found("đại").await, found("ánh").await), ((0, 0), (0, 0)));
 }
 
 async fn a_plan_in_use_is_not_removed(fixture: Fixture) {
@@ -122,7 +207,12 @@ async fn lists_of_accounts_plans_and_users_have_pages(fixture: Fixture) {
     let seeded = store.seed().await.unwrap();
     for handle in ["b", "a", "c-1"] {
         value(
-            store.account_create(&system(), NewAccount { handle: named(handle), name: named("N"), plan: None }).await,
+            store
+                .account_create(
+                    &system(),
+                    NewAccount { handle: named(handle), name: named("N"), plan: None, owner: None },
+                )
+                .await,
         );
         store.plan_create(&system(), NewPlan { handle: named(handle), name: named("N"), paid: true }).await.unwrap();
         make_user(&fixture, handle, &[(handle, Role::Member), ("default", Role::Viewer)]).await;
@@ -154,6 +244,7 @@ async fn a_mail_address_is_one_users_in_any_spelling(fixture: Fixture) {
         email: email.map(named),
         operator: false,
         memberships: vec![],
+        idempotency_key: None,
     };
     let minh = store.user_create(&system(), new("Minh", Some("Minh@Example.com"))).await.unwrap();
     let again = store.user_create(&system(), new("M", Some("minh@example.COM"))).await;
@@ -191,14 +282,18 @@ async fn the_last_operator_stays(fixture: Fixture) {
 async fn a_users_memberships_are_set_and_taken(fixture: Fixture) {
     let store = &fixture.store;
     store.seed().await.unwrap();
-    value(store.account_create(&system(), NewAccount { handle: named("acme"), name: named("A"), plan: None }).await);
+    value(
+        store
+            .account_create(&system(), NewAccount { handle: named("acme"), name: named("A"), plan: None, owner: None })
+            .await,
+    );
     let user = make_user(&fixture, "Minh", &[("default", Role::Member)]).await;
     let edit = UserEdit {
         memberships: vec![(named("default"), Some(Role::Owner)), (named("acme"), Some(Role::Viewer))],
         ..UserEdit::default()
     };
     let edited = value(store.user_edit(&system(), user.id, edit.clone(), Some(user.version)).await);
-    let roles = |user: &tollgate_core::User| -> Vec<(String, Role)> {
+    let roles = |user: &User| -> Vec<(String, Role)> {
         user.memberships.iter().map(|held| (held.account_handle.to_string(), held.role)).collect()
     };
     assert_eq!(roles(&edited), [("acme".to_owned(), Role::Viewer), ("default".to_owned(), Role::Owner)]);

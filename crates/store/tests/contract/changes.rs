@@ -67,13 +67,22 @@ async fn a_plan_that_stops_being_paid_is_told_of_each_account_on_it(fixture: Fix
     let mut on_it = vec![ChangeKind::Account(default.no)];
     for handle in ["a", "b"] {
         let account = value(
-            store.account_create(&system(), NewAccount { handle: named(handle), name: named("N"), plan: None }).await,
+            store
+                .account_create(
+                    &system(),
+                    NewAccount { handle: named(handle), name: named("N"), plan: None, owner: None },
+                )
+                .await,
         );
         let edit = AccountEdit { plan: Some(Some(named("unlimited"))), ..AccountEdit::default() };
         value(store.account_edit(&system(), account.id, edit, None).await);
         on_it.push(ChangeKind::Account(account.no));
     }
-    value(store.account_create(&system(), NewAccount { handle: named("c"), name: named("N"), plan: None }).await);
+    value(
+        store
+            .account_create(&system(), NewAccount { handle: named("c"), name: named("N"), plan: None, owner: None })
+            .await,
+    );
     let before = store.keyring_base().await.unwrap().seq;
     let plan = store.plan_get("unlimited").await.unwrap();
     let paid = |paid| PlanEdit { paid: Some(paid), name: None };

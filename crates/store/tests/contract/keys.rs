@@ -6,6 +6,7 @@ use tollgate_core::{
     Actor, Id, Key, KeyStatus, No, Origins, Permission, Role, Timestamp,
     account::ActorKind,
     key::{Exposure, KeyBlock, KeyState},
+    leak::Place,
     secret::Prefix,
 };
 use tollgate_store::{
@@ -89,7 +90,7 @@ async fn a_key_needs_a_running_paid_plan(fixture: Fixture) {
     let store = &fixture.store;
     account_of(store).await;
     let actor = system();
-    let new = NewAccount { handle: named("acme"), name: named("Acme"), plan: None };
+    let new = NewAccount { handle: named("acme"), name: named("Acme"), plan: None, owner: None };
     let account = value(store.account_create(&actor, new).await);
     let create = || store.key_create(&actor, new_key(&fixture.world, account.id, "k"));
     assert!(matches!(create().await, Err(StoreError::PlanRequired)));
@@ -112,9 +113,12 @@ async fn a_key_needs_a_running_paid_plan(fixture: Fixture) {
 async fn a_key_of_another_account_is_not_found(fixture: Fixture) {
     let store = &fixture.store;
     let account = account_of(store).await;
-    let other =
-        value(store.account_create(&system(), NewAccount { handle: named("o"), name: named("O"), plan: None }).await)
-            .id;
+    let other = value(
+        store
+            .account_create(&system(), NewAccount { handle: named("o"), name: named("O"), plan: None, owner: None })
+            .await,
+    )
+    .id;
     let key = make_key(&fixture, account, "mine").await;
     let not_found = |error: StoreError| assert!(matches!(error, StoreError::NotFound), "{error:?}");
     not_found(store.key_get(Some(other), key.id).await.unwrap_err());
@@ -210,7 +214,6 @@ async fn a_key_moves_along_its_life_as_drawn(fixture: Fixture) {
     use KeyTransition::{Disable, Enable, Revoke};
     let store = &fixture.store;
     let account = account_of(store).await;
-    let leak = || KeyTransition::Leak { found_at: Some("https://example.com/paste".into()) };
     let key = make_key(&fixture, account, "k").await;
     let go = async |transition: KeyTransition| {
         let moved = store.key_transition(&system(), account, key.id, transition).await;
@@ -219,11 +222,12 @@ async fn a_key_moves_along_its_life_as_drawn(fixture: Fixture) {
     assert_eq!(go(Disable).await.unwrap(), KeyStatus::Disabled);
     assert_eq!(go(Disable).await.unwrap(), KeyStatus::Disabled);
     assert_eq!(go(Enable).await.unwrap(), KeyStatus::Active);
-    assert_eq!(go(leak()).await.unwrap(), KeyStatus::Leaked);
+    leak(&fixture, key.public_id, Some("https://example.com/paste")).await;
     let leaked = store.key_get(None, key.id).await.unwrap();
     let found_at = Some("https://example.com/paste".into());
     assert_eq!(leaked.state, KeyState::Leaked { at: fixture.world.now(), found_at });
-    assert_eq!(go(leak()).await.unwrap(), KeyStatus::Leaked);
+    leak(&fixture, key.public_id, Some("https://example.com/paste")).await;
+    assert_eq!(store.key_get(None, key.id).await.unwrap().state, leaked.state);
     assert!(matches!(go(Disable).await, Err(StoreError::State(_))));
     let rotated = store
         .key_rotate(&system(), (account, key.id), Prefix::default(), key_hash(&fixture.world), Timestamp::MAX, None)
@@ -234,7 +238,7 @@ async fn a_key_moves_along_its_life_as_drawn(fixture: Fixture) {
     let revoked = store.key_get(None, key.id).await.unwrap();
     fixture.hands.forward(Duration::from_secs(60));
     assert_eq!(go(Revoke).await.unwrap(), KeyStatus::Revoked);
-    assert_eq!(go(leak()).await.unwrap(), KeyStatus::Revoked);
+    leak(&fixture, key.public_id, None).await;
     assert_eq!(store.key_get(None, key.id).await.unwrap(), revoked);
     for refused in [Enable, Disable] {
         assert!(matches!(go(refused).await, Err(StoreError::State(_))));
@@ -523,8 +527,9 @@ async fn hostile_names_come_back_unharmed_and_nul_is_refused(fixture: Fixture) {
         let found = KeyFilter { search: Some(name.into()), ..KeyFilter::default() };
         let page = store.key_list(account, &found, &PageRequest::default()).await.unwrap();
         assert_eq!(page.data.len(), 1, "{name}");
-        let leak = KeyTransition::Leak { found_at: Some(name.into()) };
-        value(store.key_transition(&system(), account, key.id, leak).await);
+        leak(&fixture, key.public_id, Some(name)).await;
+        let leaked = store.key_get(None, key.id).await.unwrap().leak.unwrap();
+        assert_eq!(leaked.found_at.as_deref(), Place::new(name).as_ref().map(Place::as_str));
     }
     let nul = || Some("a\u{0}b".to_owned());
     let with_nul = [
@@ -535,8 +540,6 @@ async fn hostile_names_come_back_unharmed_and_nul_is_refused(fixture: Fixture) {
         assert!(matches!(store.key_create(&system(), new).await, Err(StoreError::State(_))));
     }
     let key = make_key(&fixture, account, "k").await;
-    let leak = store.key_transition(&system(), account, key.id, KeyTransition::Leak { found_at: nul() }).await;
-    assert!(matches!(leak, Err(StoreError::State(_))));
     let edit = KeyEdit { note: Some(nul()), ..KeyEdit::default() };
     assert!(matches!(store.key_edit(&system(), account, key.id, edit, None).await, Err(StoreError::State(_))));
     for wrong in ["a\u{0}b", "'", ""] {

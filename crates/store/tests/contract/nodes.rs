@@ -14,6 +14,7 @@ use crate::support::*;
 contract_of_many_nodes! {
     a_revoke_waits_for_the_acknowledgement_of_each_node,
     a_renewal_carries_what_the_node_lacks_and_counts_as_acknowledgement,
+    a_revoke_that_is_repeated_waits_for_the_nodes_that_the_first_one_waits_for,
     a_released_lease_is_waited_for_no_more,
     a_silent_node_is_dropped_after_a_whole_lease_and_must_join_again,
     a_node_that_gets_grants_but_does_not_acknowledge_is_never_dropped,
@@ -92,6 +93,19 @@ async fn a_renewal_carries_what_the_node_lacks_and_counts_as_acknowledgement(fix
     let mut confirmed = Box::pin(fixture.store.change_confirm(&committed));
     assert_waits!(confirmed);
     assert!(renew(&fixture.store, &lease, committed.seq).await.unwrap().changes.is_empty());
+    assert_eq!(confirmed.await.unwrap().nodes[0].by, ConfirmedBy::Acknowledged);
+}
+
+async fn a_revoke_that_is_repeated_waits_for_the_nodes_that_the_first_one_waits_for(fixture: Fixture) {
+    let lease = join(&fixture.store, "n").await;
+    let first = revoke(&fixture).await;
+    let account = fixture.store.seed().await.unwrap().account;
+    // The caller of the first has given up, and asks again.
+    let again = fixture.store.key_transition(&system(), account, first.value.id, KeyTransition::Revoke).await.unwrap();
+    assert_eq!((again.seq, again.members.len()), (first.seq, 1));
+    let mut confirmed = Box::pin(fixture.store.change_confirm(&again));
+    assert_waits!(confirmed);
+    fixture.store.change_acknowledge(&lease, first.seq, &[]).await.unwrap();
     assert_eq!(confirmed.await.unwrap().nodes[0].by, ConfirmedBy::Acknowledged);
 }
 

@@ -46,7 +46,7 @@ async fn scene(fixture: &Fixture) -> Scene {
     let operator = UserEdit { email: Some(Some(named("operator@example.com"))), ..UserEdit::default() };
     value(store.user_edit(&system(), seeded.operator, operator, None).await);
     let plan = store.account_get("default").await.unwrap().subscription.unwrap().plan_handle;
-    let new = NewAccount { handle: named("acme"), name: named("Acme"), plan: Some((plan, None)) };
+    let new = NewAccount { handle: named("acme"), name: named("Acme"), plan: Some((plan, None)), owner: None };
     let account = value(store.account_create(&system(), new).await).id;
     user(fixture, "owner", &[("acme", Role::Owner)]).await;
     let maker = user(fixture, "maker", &[("acme", Role::Member)]).await;
@@ -71,6 +71,7 @@ async fn user(fixture: &Fixture, name: &str, memberships: &[(&str, Role)]) -> Us
         email: Some(named(&format!("{name}@example.com"))),
         operator: false,
         memberships: memberships.iter().map(|(account, role)| (named(account), *role)).collect(),
+        idempotency_key: None,
     };
     fixture.store.user_create(&system(), new).await.unwrap()
 }

@@ -207,7 +207,7 @@ async fn making_last_writes_something_each_time_since_only_that_is_synced(fixtur
     let wal = format!("{}-wal", fixture.url.strip_prefix("sqlite:").unwrap());
     let mut before = std::fs::read(&wal).unwrap();
     for _ in 0..3 {
-        fixture.store.usage_make_last().await.unwrap();
+        fixture.store.usage_make_last(None).await.unwrap();
         let after = std::fs::read(&wal).unwrap();
         assert!(before != after, "an empty commit does not wait for the disk");
         before = after;

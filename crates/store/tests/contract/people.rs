@@ -65,7 +65,7 @@ async fn invite(
 /// A second account, and two users who belong to none.
 async fn scene(fixture: &Fixture) -> (Id<Account>, Id<User>, Id<User>) {
     fixture.store.seed().await.unwrap();
-    let acme = NewAccount { handle: named("acme"), name: named("Acme"), plan: None };
+    let acme = NewAccount { handle: named("acme"), name: named("Acme"), plan: None, owner: None };
     let acme = value(fixture.store.account_create(&system(), acme).await).id;
     (acme, make_user(fixture, "A", &[]).await.id, make_user(fixture, "B", &[]).await.id)
 }
@@ -82,11 +82,12 @@ async fn an_account_keeps_its_last_owner(fixture: Fixture) {
     let join = |role| UserEdit { memberships: vec![(named("acme"), Some(role))], ..UserEdit::default() };
     value(store.user_edit(&system(), a, join(Role::Owner), None).await);
     value(store.user_edit(&system(), b, join(Role::Member), None).await);
-    let demote = async |user| store.member_edit(&system(), acme, user, Role::Viewer).await.map(|done| done.value.role);
+    let demote =
+        async |user| store.member_edit(&system(), acme, user, Role::Viewer, None).await.map(|done| done.value.role);
     let remove = async |user| store.member_remove(&system(), acme, user).await.map(|done| done.value.user);
     assert!(matches!(demote(a).await, Err(StoreError::State(_))));
     assert!(matches!(remove(a).await, Err(StoreError::State(_))));
-    value(store.member_edit(&system(), acme, b, Role::Owner).await);
+    value(store.member_edit(&system(), acme, b, Role::Owner, None).await);
     let disable = |disabled| UserEdit { disabled: Some(disabled), ..UserEdit::default() };
     value(store.user_edit(&system(), b, disable(true), None).await);
     assert!(matches!(remove(a).await, Err(StoreError::State(_))), "a disabled owner owns nothing");
@@ -343,7 +344,13 @@ async fn the_last_operator_stays_one_whatever_its_groups_say(fixture: Fixture) {
 
 async fn a_disabled_user_is_not_signed_in_by_its_provider(fixture: Fixture) {
     scene(&fixture).await;
-    let new = NewUser { name: named("D"), email: Some(named("d@example.com")), operator: false, memberships: vec![] };
+    let new = NewUser {
+        name: named("D"),
+        email: Some(named("d@example.com")),
+        operator: false,
+        memberships: vec![],
+        idempotency_key: None,
+    };
     let user = fixture.store.user_create(&system(), new).await.unwrap().id;
     let disable = UserEdit { disabled: Some(true), ..UserEdit::default() };
     value(fixture.store.user_edit(&system(), user, disable, None).await);

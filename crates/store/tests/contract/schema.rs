@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sqlx::{Connection as _, Row as _};
-use tollgate_store::{Store, StoreError, StoreOptions};
+use tollgate_store::{PageRequest, Store, StoreError, StoreOptions, accounts::AccountFilter};
 
 use crate::support::*;
 
@@ -11,6 +11,7 @@ contract! {
     many_processes_may_open_a_new_store_at_once,
     a_store_of_a_newer_program_is_refused,
     keys_from_before_prefixes_were_kept_get_the_prefix_of_the_day,
+    what_an_older_program_wrote_is_found_after_the_next_start,
 }
 
 async fn many_processes_may_open_a_new_store_at_once(fixture: Fixture) {
@@ -53,6 +54,19 @@ async fn keys_from_before_prefixes_were_kept_get_the_prefix_of_the_day(fixture: 
         assert_eq!(hint, format!("acme_{}…", key.public_id), "kept from then on");
         store.close().await;
     }
+}
+
+async fn what_an_older_program_wrote_is_found_after_the_next_start(fixture: Fixture) {
+    fixture.store.seed().await.unwrap();
+    make_user(&fixture, "Ánh", &[]).await;
+    for sql in ["UPDATE accounts SET search_text = ''", "UPDATE users SET search_text = ''"] {
+        execute(&fixture, sql).await;
+    }
+    let store = fixture.open_another().await;
+    let filter = AccountFilter { search: Some("DEFAULT".into()), ..AccountFilter::default() };
+    assert_eq!(store.account_overview(&filter, &PageRequest::default()).await.unwrap().data.len(), 1);
+    assert_eq!(store.user_search("ánh", &PageRequest::default()).await.unwrap().data.len(), 1);
+    store.close().await;
 }
 
 /// Past the store, as another program would.

@@ -14,8 +14,9 @@ use sqlx::{Connection as _, Executor as _};
 use tollgate_core::{
     Account, Actor, Id, Key, Model, ModelKind, No, Permission, Timestamp, Units, Upstream, UsageClass, User, World,
     catalog::{Engine, OnClientGone},
+    leak::{LeakSource, Place, PlaceKind},
     money::{Cost, PriceList},
-    secret::{KeyHash, Prefix, PublicId},
+    secret::{KeyHash, KeyHint, Prefix, PublicId},
     usage::{Outcome, Settlement},
     world::{Clock, Entropy},
 };
@@ -23,6 +24,7 @@ use tollgate_store::{
     Committed, Result, Store, StoreOptions,
     catalog::{NewModel, NewUpstream, ServedByName},
     keys::NewKey,
+    leaks::{LeakFate, LeakReport},
 };
 
 /// The clock of a case: stands still until it is set.
@@ -209,6 +211,26 @@ pub async fn make_key(fixture: &Fixture, account: Id<Account>, name: &str) -> Ke
     value(fixture.store.key_create(&system(), new).await)
 }
 
+/// That a key's text of today was found.
+pub async fn report(fixture: &Fixture, public_id: PublicId, place: Option<&str>) -> LeakReport {
+    let keys = fixture.store.keyring_keys(No::new(0), 1_000).await.unwrap();
+    let hash = keys.iter().find(|key| key.public_id == public_id).unwrap().hash;
+    LeakReport {
+        hint: KeyHint { prefix: Prefix::default(), id: public_id },
+        key_hash: hash,
+        token_hash: key_hash(&fixture.world),
+        place: place.and_then(Place::new),
+        kind: PlaceKind::Commit,
+    }
+}
+
+/// Somebody reports a key's text of today.
+pub async fn leak(fixture: &Fixture, public_id: PublicId, place: Option<&str>) -> LeakFate {
+    let reports = [report(fixture, public_id, place).await];
+    let fates = value(fixture.store.leaks_take(&system(), LeakSource::Public, &reports).await);
+    fates.into_iter().next().unwrap().unwrap()
+}
+
 /// What a write returned, its confirmation not asked for.
 #[track_caller]
 pub fn value<T>(committed: Result<Committed<T>>) -> T {
@@ -252,6 +274,7 @@ pub async fn make_user(fixture: &Fixture, name: &str, memberships: &[(&str, toll
         email: None,
         operator: false,
         memberships: memberships.iter().map(|(account, role)| (named(account), *role)).collect(),
+        idempotency_key: None,
     };
     fixture.store.user_create(&system(), new).await.unwrap()
 }

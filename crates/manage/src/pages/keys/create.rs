@@ -10,24 +10,15 @@ use tollgate_core::account::AccountAction;
 
 use super::{
     super::{
-        Chrome, FieldErrors, Form, Paged, Place, Viewer, render,
+        Chrome, FieldErrors, Form, Paged, Viewer, once, render,
         texts::{Errors, Keys},
     },
-    back_of,
     fields::{Fields, Meant, Typed},
-    list_of,
     shown::shown,
+    stand::{Stand, back_of},
     view::Barred,
 };
-use crate::{
-    principal::Access,
-    services::{KeyInput, ServiceError, Services},
-};
-
-/// What marks the values of our own forms among those that programs send as `Idempotency-Key`.
-const OF_A_FORM: &str = "form-";
-/// The longest value of a form: its mark and 32 digits.
-const LONGEST_ONCE: usize = 64;
+use crate::services::{KeyInput, ServiceError, Services};
 
 #[derive(Template)]
 #[template(path = "keys/create.html")]
@@ -62,46 +53,23 @@ pub(super) struct MadePage {
     pub(super) list: String,
 }
 
-/// What a page of this part stands on.
-struct Stand<'a> {
-    viewer: &'a Viewer,
-    services: &'a Services,
-    access: &'a Access,
-    back: Option<String>,
+fn barred(stand: &Stand, barred: Barred) -> Response {
+    let page = BarredPage { chrome: stand.chrome(), t: stand.t(), barred, list: stand.list() };
+    render(StatusCode::PAYMENT_REQUIRED, &page)
 }
 
-impl Stand<'_> {
-    fn chrome(&self) -> Chrome {
-        Chrome::account(self.viewer, self.services, self.access, Place::Keys)
-    }
-    fn list(&self) -> String {
-        list_of(self.access.account.handle.as_str(), self.back.as_deref())
-    }
-    fn barred(&self, barred: Barred) -> Response {
-        let t = Keys::of(self.viewer.look.lang);
-        render(StatusCode::PAYMENT_REQUIRED, &BarredPage { chrome: self.chrome(), t, barred, list: self.list() })
-    }
-    async fn page(&self, typed: Typed, errors: FieldErrors, once: String, status: u16) -> Paged {
-        let lang = self.viewer.look.lang;
-        let page = CreatePage {
-            chrome: self.chrome(),
-            t: Keys::of(lang),
-            e: Errors::of(lang),
-            fields: Fields::load(self.services, typed, errors).await?,
-            once,
-            action: format!("/a/{}/keys/new", self.access.account.handle),
-            back: self.back.clone().unwrap_or_default(),
-            list: self.list(),
-        };
-        Ok(render(StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY), &page))
-    }
-}
-
-/// A value that no other form has.
-fn once(services: &Services) -> String {
-    let mut bytes = [0; 16];
-    services.world.fill(&mut bytes);
-    format!("{OF_A_FORM}{:032x}", u128::from_be_bytes(bytes))
+async fn page(stand: &Stand, typed: Typed, errors: FieldErrors, once: String, status: StatusCode) -> Paged {
+    let page = CreatePage {
+        chrome: stand.chrome(),
+        t: stand.t(),
+        e: stand.e(),
+        fields: Fields::load(&stand.services, typed, errors).await?,
+        once,
+        action: format!("/a/{}/keys/new", stand.account()),
+        back: stand.back(),
+        list: stand.list(),
+    };
+    Ok(render(status, &page))
 }
 
 pub(super) async fn form(
@@ -110,13 +78,13 @@ pub(super) async fn form(
     Path(account): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Paged {
-    let access = viewer.enter(&services, &account).await?;
-    access.require(AccountAction::KeyCreate)?;
-    let stand = Stand { viewer: &viewer, services: &services, access: &access, back: back_of(query.as_deref()) };
-    if let Some(barred) = Barred::of(&access, &services, Keys::of(viewer.look.lang)) {
-        return Ok(stand.barred(barred));
+    let stand = Stand::enter(services, viewer, &account, back_of(query.as_deref())).await?;
+    stand.access.require(AccountAction::KeyCreate)?;
+    if let Some(why) = Barred::of(&stand.access, &stand.services, stand.t()) {
+        return Ok(barred(&stand, why));
     }
-    stand.page(Typed::new(), FieldErrors::default(), once(&services), 200).await
+    let once = once::once(&stand.services);
+    page(&stand, Typed::new(), FieldErrors::default(), once, StatusCode::OK).await
 }
 
 pub(super) async fn create(
@@ -126,44 +94,31 @@ pub(super) async fn create(
     headers: HeaderMap,
     form: Form,
 ) -> Paged {
-    let access = viewer.enter(&services, &account).await?;
-    access.require(AccountAction::KeyCreate)?;
-    let lang = viewer.look.lang;
-    let back = form.some("back").map(str::to_owned);
-    let stand = Stand { viewer: &viewer, services: &services, access: &access, back };
-    let typed = Typed::from_form(&form);
-    let sent = form.some("once").filter(|sent| sent.starts_with(OF_A_FORM) && sent.len() <= LONGEST_ONCE);
-    let sent = sent.map_or_else(|| once(&services), str::to_owned);
-    let meant = match typed.read(services.world.now(), lang) {
+    let stand = Stand::enter(services, viewer, &account, form.some("back").map(str::to_owned)).await?;
+    stand.access.require(AccountAction::KeyCreate)?;
+    let services = &stand.services;
+    let (typed, sent) = (Typed::from_form(&form), once::sent(&form, services));
+    let meant = match typed.read(services.world.now(), stand.lang()) {
         Ok(meant) => meant,
-        Err(errors) => return stand.page(typed, errors, sent, 422).await,
+        Err(errors) => return page(&stand, typed, errors, sent, StatusCode::UNPROCESSABLE_ENTITY).await,
     };
-    let handle = access.account.handle.to_string();
-    let made = services.key_create(&viewer.principal, input(meant), Some(&handle), Some(sent.clone())).await;
-    match made {
-        Ok(confirmed) => {
-            let list = stand.list();
-            Ok(shown(stand.chrome(), &services, &headers, confirmed, false, list).await)
-        }
+    let (principal, account) = (&stand.viewer.principal, stand.account());
+    match services.key_create(principal, input(meant), Some(account), Some(sent.clone())).await {
+        Ok(confirmed) => Ok(shown(stand.chrome(), services, &headers, confirmed, false, stand.list()).await),
         Err(ServiceError::AlreadyCreated(id)) => {
-            let page = MadePage {
-                chrome: stand.chrome(),
-                t: Keys::of(lang),
-                base: format!("/a/{handle}/keys/{id}"),
-                list: stand.list(),
-            };
+            let base = format!("/a/{account}/keys/{id}");
+            let page = MadePage { chrome: stand.chrome(), t: stand.t(), base, list: stand.list() };
             Ok(render(StatusCode::CONFLICT, &page))
         }
         Err(error @ (ServiceError::PlanRequired | ServiceError::Suspended)) => {
-            match Barred::of(&access, &services, Keys::of(lang)) {
-                Some(barred) => Ok(stand.barred(barred)),
-                None => Err(error.into()),
-            }
+            let why = Barred::of(&stand.access, services, stand.t());
+            why.map(|why| barred(&stand, why)).ok_or_else(|| error.into())
         }
         Err(error) => {
-            let status = if matches!(error, ServiceError::Invalid { .. }) { 422 } else { 503 };
-            let errors = Fields::refuse(error, lang)?;
-            stand.page(typed, errors, sent, status).await
+            let invalid = matches!(error, ServiceError::Invalid { .. });
+            let errors = Fields::refuse(error, stand.lang())?;
+            let status = if invalid { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::SERVICE_UNAVAILABLE };
+            page(&stand, typed, errors, sent, status).await
         }
     }
 }

@@ -9,7 +9,7 @@ use tollgate_store::{PageRequest, audit::AuditFilter};
 use super::{
     super::{Chrome, Lang, Paged, Place, Viewer, When, render, texts::Keys},
     KeyPath,
-    view::KeyView,
+    view::{KeyView, LeakSaid},
 };
 use crate::services::{Services, UsageInput};
 
@@ -26,6 +26,10 @@ pub(super) struct DetailsPage {
     pub(super) usage: String,
     /// The last addresses that used it, and when.
     pub(super) addresses: Vec<(String, When)>,
+    /// Where another key is made, for those who may.
+    pub(super) create: Option<String>,
+    /// What was reported of it.
+    pub(super) said: Vec<LeakSaid>,
     /// Owners see who did what.
     pub(super) activity: Option<Vec<Deed>>,
     pub(super) list: String,
@@ -75,11 +79,14 @@ pub(super) async fn show(State(services): State<Services>, viewer: Viewer, path:
         None
     };
     let addresses = services.key_addresses(&key).await?;
+    let said = services.key_leak_log(&access, key.id).await?;
     let page = DetailsPage {
         chrome: Chrome::account(&viewer, &services, &access, Place::Keys),
         t,
         usage: format!("/a/{handle}/usage?key={}", key.id),
         figures,
+        create: access.role().may(AccountAction::KeyCreate).then(|| format!("/a/{handle}/keys/new")),
+        said: said.into_iter().map(|line| LeakSaid::new(line, lang)).collect(),
         addresses: addresses.into_iter().map(|(address, at)| (address, When(at))).collect(),
         activity,
         list: format!("/a/{handle}/keys"),
@@ -99,6 +106,7 @@ fn deed_word(action: &str, lang: Lang) -> String {
         "key.enable" => t.did_enable,
         "key.revoke" => t.did_revoke,
         "key.leak" => t.did_leak,
+        "key.leak_told" => t.did_leak_told,
         other => other,
     }
     .to_owned()

@@ -1,29 +1,21 @@
 //! **Edit**: name, permission, end, note and origins of a key, on the version that was read.
 
 use askama::Template;
-use axum::{
-    extract::{RawQuery, State},
-    response::Response,
-};
+use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use tollgate_core::{Key, key::KeyState};
 
 use super::{
     super::{
-        Chrome, FieldErrors, Flash, Form, Paged, Place, Viewer, When, render,
+        Chrome, FieldErrors, Flash, Form, Paged, Viewer, When, render,
         texts::{Errors, Keys},
     },
     KeyPath,
-    act::{self, Pending},
-    back_of,
     fields::{Fields, Meant, Typed},
-    list_of,
+    stand::{Stand, back_of},
     view::KeyView,
 };
-use crate::{
-    principal::Access,
-    services::{KeyChange, ServiceError, Services},
-};
+use crate::services::{KeyChange, ServiceError, Services};
 
 #[derive(Template)]
 #[template(path = "keys/edit.html")]
@@ -40,42 +32,24 @@ pub(super) struct EditPage {
     pub(super) list: String,
 }
 
-struct Stand<'a> {
-    viewer: &'a Viewer,
-    services: &'a Services,
-    access: &'a Access,
-    back: Option<String>,
-}
-
-impl Stand<'_> {
-    fn list(&self) -> String {
-        list_of(self.access.account.handle.as_str(), self.back.as_deref())
-    }
-    async fn page(&self, key: Key, typed: Typed, errors: FieldErrors, version: i64, status: StatusCode) -> Paged {
-        let lang = self.viewer.look.lang;
-        let mut fields = Fields::load(self.services, typed, errors).await?;
-        fields.keep = Some(key.expires_at.map(When));
-        let is_older = version != key.version;
-        let newest = key.version;
-        let view = KeyView::new(key, self.access, self.services.world.now(), lang);
-        let page = EditPage {
-            chrome: Chrome::account(self.viewer, self.services, self.access, Place::Keys),
-            t: Keys::of(lang),
-            e: Errors::of(lang),
-            fields,
-            // Saving again is a decision then: the older state was shown beside the form.
-            version: newest,
-            action: format!("{}/edit", view.base),
-            now: is_older.then_some(view),
-            back: self.back.clone().unwrap_or_default(),
-            list: self.list(),
-        };
-        Ok(render(status, &page))
-    }
-    /// A revoked key is not edited any more.
-    fn ended(&self, key: Key) -> Response {
-        act::not_possible(self.viewer, self.services, self.access, key, &self.list())
-    }
+async fn page(stand: &Stand, key: Key, typed: Typed, errors: FieldErrors, version: i64, status: StatusCode) -> Paged {
+    let mut fields = Fields::load(&stand.services, typed, errors).await?;
+    fields.keep = Some(key.expires_at.map(When));
+    let (is_older, newest) = (version != key.version, key.version);
+    let view = stand.view(key);
+    let page = EditPage {
+        chrome: stand.chrome(),
+        t: stand.t(),
+        e: stand.e(),
+        fields,
+        // Saving again is a decision then: the older state was shown beside the form.
+        version: newest,
+        action: format!("{}/edit", view.base),
+        now: is_older.then_some(view),
+        back: stand.back(),
+        list: stand.list(),
+    };
+    Ok(render(status, &page))
 }
 
 pub(super) async fn form(
@@ -84,54 +58,41 @@ pub(super) async fn form(
     path: KeyPath,
     RawQuery(query): RawQuery,
 ) -> Paged {
-    let (access, key) = act::to_manage(&viewer, &services, &path).await?;
-    let stand = Stand { viewer: &viewer, services: &services, access: &access, back: back_of(query.as_deref()) };
+    let (stand, key) = Stand::before(services, viewer, &path, back_of(query.as_deref())).await?;
     if matches!(key.state, KeyState::Revoked { .. }) {
-        return Ok(stand.ended(key));
+        return Ok(stand.not_possible(&key));
     }
     let (typed, version) = (Typed::of(&key), key.version);
-    stand.page(key, typed, FieldErrors::default(), version, StatusCode::OK).await
+    page(&stand, key, typed, FieldErrors::default(), version, StatusCode::OK).await
 }
 
 pub(super) async fn save(State(services): State<Services>, viewer: Viewer, path: KeyPath, form: Form) -> Paged {
-    let (access, key) = act::to_manage(&viewer, &services, &path).await?;
-    let lang = viewer.look.lang;
-    let back = form.some("back").map(str::to_owned);
-    let stand = Stand { viewer: &viewer, services: &services, access: &access, back };
+    let (stand, key) = Stand::before(services, viewer, &path, form.some("back").map(str::to_owned)).await?;
     if matches!(key.state, KeyState::Revoked { .. }) {
-        return Ok(stand.ended(key));
+        return Ok(stand.not_possible(&key));
     }
-    let typed = Typed::from_form(&form);
-    // A form without its version was not made by us: it is as old as can be.
-    let version: i64 = form.text("version").parse().unwrap_or(0);
-    let meant = match typed.read(services.world.now(), lang) {
+    let (typed, version) = (Typed::from_form(&form), form.version());
+    let meant = match typed.read(stand.services.world.now(), stand.lang()) {
         Ok(meant) => meant,
-        Err(errors) => return stand.page(key, typed, errors, version, StatusCode::UNPROCESSABLE_ENTITY).await,
+        Err(errors) => return page(&stand, key, typed, errors, version, StatusCode::UNPROCESSABLE_ENTITY).await,
     };
-    let account = access.account.handle.to_string();
-    let change = change(&key, meant);
-    match services.key_edit(&viewer.principal, Some(&account), path.id, change, Some(version)).await {
-        Ok(confirmed) if confirmed.pending => {
-            let pending = Pending::of(&services, &confirmed.value).await;
-            Ok(act::pending(&viewer, &services, &access, pending, &confirmed.value, &stand.list()))
-        }
+    let (services, principal, account) = (&stand.services, &stand.viewer.principal, Some(stand.account()));
+    match services.key_edit(principal, account, path.id, change(&key, meant), Some(version)).await {
+        Ok(confirmed) if confirmed.pending => Ok(stand.pending(&confirmed.value, None).await),
         Ok(confirmed) => {
             let cut = confirmed.effective.map_or(0, |effective| effective.streams_cut);
-            Ok(viewer.go_saying(&stand.list(), Flash::KeySaved(cut)))
+            Ok(stand.viewer.go_saying(&stand.list(), Flash::KeySaved(cut)))
         }
         Err(ServiceError::VersionConflict) => {
-            let now = services.key_get(&viewer.principal, Some(&account), path.id).await?;
-            stand.page(now, typed, FieldErrors::default(), version, StatusCode::CONFLICT).await
+            let now = services.key_get_of(&stand.access, path.id).await?;
+            page(&stand, now, typed, FieldErrors::default(), version, StatusCode::CONFLICT).await
         }
-        Err(ServiceError::State(_)) => {
-            let now = services.key_get(&viewer.principal, Some(&account), path.id).await?;
-            Ok(stand.ended(now))
-        }
+        Err(ServiceError::State(_)) => Ok(stand.not_possible(&services.key_get_of(&stand.access, path.id).await?)),
         Err(error) => {
             let invalid = matches!(error, ServiceError::Invalid { .. });
-            let errors = Fields::refuse(error, lang)?;
+            let errors = Fields::refuse(error, stand.lang())?;
             let status = if invalid { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::SERVICE_UNAVAILABLE };
-            stand.page(key, typed, errors, version, status).await
+            page(&stand, key, typed, errors, version, status).await
         }
     }
 }

@@ -12,7 +12,10 @@ use tollgate_store::{
 };
 
 use super::{
-    super::{Chrome, Paged, Place, Viewer, render, texts::Keys},
+    super::{
+        Chrome, Paged, Place, Viewer, render,
+        texts::{Keys, plural},
+    },
     view::{KeyView, back_query},
 };
 use crate::services::{ServiceError, Services};
@@ -105,7 +108,10 @@ struct ListPage {
     /// `?back=…` of the sheets that rows lead to.
     back: String,
     may_create: bool,
-    has_leak: bool,
+    /// How many keys were found in public and are switched off for it, in words.
+    leaked: Option<String>,
+    /// How many were found and go on working, in words.
+    told: Option<String>,
     first: Option<String>,
     previous: Option<String>,
     next: Option<String>,
@@ -209,10 +215,13 @@ pub(super) async fn show(
     let links = links(&asked, &keys, &base);
     let rows: Vec<KeyView> = keys.data.into_iter().map(|key| KeyView::new(key, &access, now, lang)).collect();
     let here = query.as_deref().filter(|query| !query.is_empty());
+    let (leaked, told) = services.leaked_keys(&access).await?;
+    let t = Keys::of(lang);
     let html = ListPage {
-        t: Keys::of(lang),
+        t,
         base,
-        has_leak: rows.iter().any(|row| row.leak.is_some()),
+        leaked: (leaked > 0).then(|| plural(lang, leaked, t.leaked_one, t.leaked_many)),
+        told: (told > 0).then(|| plural(lang, told, t.told_one, t.told_many)),
         rows,
         back: back_query(here),
         may_create: access.role().may(AccountAction::KeyCreate),
@@ -250,7 +259,8 @@ pub(super) fn sample(lang: super::super::Lang, rows: Vec<KeyView>, query: &str, 
         t: Keys::of(lang),
         base: "/a/acme/keys".to_owned(),
         asked: Asked::read(query),
-        has_leak: rows.iter().any(|row| row.leak.is_some()),
+        leaked: Some("2".to_owned()),
+        told: Some("1".to_owned()),
         rows,
         back: back_query(Some(query)),
         may_create,

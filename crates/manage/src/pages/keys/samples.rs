@@ -8,15 +8,16 @@ use super::{
         Chrome, FieldErrors, Lang, Look, When,
         texts::{Errors, Keys},
     },
-    act::{Act, ActPage, InUse, OutcomePage, Pending, Proof},
+    act::{Act, ActPage, InUse},
     create::{BarredPage, CreatePage, MadePage},
     details::{Deed, DetailsPage},
     edit::EditPage,
     fields::{Fields, ModelOption, Typed},
     list,
+    outcome::{OutcomePage, Pending, Proof},
     rotate::RotatePage,
     shown::{ShownPage, Snippet},
-    view::{Barred, Exposed, KeyView, Leak, May, Models},
+    view::{Barred, Exposed, KeyView, Leak, LeakPlace, LeakSaid, May, Models},
 };
 
 /// Text that must stay text.
@@ -45,7 +46,12 @@ fn key(name: &str) -> KeyView {
         revoked: Some(when()),
         origins: vec!["https://app.example.com".to_owned()],
         exposed: Some(Exposed { times: "twice".to_owned(), last: Some(when()), origin: Some(name.to_owned()) }),
-        leak: Some(Leak { at: when(), found_at: Some(name.to_owned()), is_link: false }),
+        leak: Some(Leak {
+            at: when(),
+            place: Some(LeakPlace::new(name.to_owned())),
+            source: "who",
+            works: name.len() % 2 == 0,
+        }),
         blocked: Some("why"),
         may: May { edit: true, rotate: true, disable: true, enable: true, revoke: true },
         version: 3,
@@ -167,6 +173,15 @@ fn pages(lang: Lang, name: &str) -> Vec<String> {
             figures: vec![(t.requests, "1,234".to_owned())],
             usage: "/a/acme/usage?key=key_1".to_owned(),
             addresses: in_use().addresses,
+            create: Some("/a/acme/keys/new".to_owned()),
+            said: vec![LeakSaid {
+                source: "who",
+                place: Some(LeakPlace::new(name.to_owned())),
+                first: when(),
+                last: when(),
+                times: "2".to_owned(),
+                settled: true,
+            }],
             activity: Some(vec![Deed { at: when(), who: text.clone(), what: text.clone() }]),
             list: list_address.clone(),
         }

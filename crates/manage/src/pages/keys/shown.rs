@@ -2,15 +2,12 @@
 
 use askama::Template;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use tollgate_core::{Model, Permission, Timestamp, catalog::ModelKind};
 use tollgate_store::PageRequest;
 
-use super::super::{Chrome, When, render, texts::Keys};
+use super::super::{Chrome, When, address::base_url, render, texts::Keys};
 use crate::services::{Confirmed, KeyShown, Services};
-
-/// Where this deployment is reached when neither its settings nor the request say so.
-const NOWHERE: &str = "http://127.0.0.1:8080";
 
 #[derive(Template)]
 #[template(path = "keys/shown.html")]
@@ -73,21 +70,6 @@ async fn first_model(services: &Services, permission: &Permission) -> Option<(St
     let first = |kind| models.iter().find(|model| model.kind == kind);
     let found = first(ModelKind::Chat).or_else(|| first(ModelKind::Embedding));
     found.map(|model| (model.name.to_string(), model.kind))
-}
-
-/// Where clients reach this deployment: as it says itself, else as this browser did.
-fn base_url(public_url: Option<&str>, headers: &HeaderMap) -> String {
-    if let Some(url) = public_url {
-        return url.to_owned();
-    }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    // A name or address and a port, nothing that a shell or a program would read otherwise.
-    let fits = |host: &&str| {
-        !host.is_empty()
-            && host.len() <= 255
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
-    };
-    host.filter(fits).map_or_else(|| NOWHERE.to_owned(), |host| format!("http://{host}"))
 }
 
 /// Names of models hold neither quotes nor blanks, keys neither; the address is checked above or by the settings.
@@ -161,18 +143,6 @@ fn snippets(base: &str, key: &str, model: Option<&(String, ModelKind)>, t: &'sta
 mod tests {
     use super::super::super::Lang;
     use super::*;
-
-    #[test]
-    fn the_address_is_the_deployments_own_else_the_browsers_and_never_nonsense() {
-        let with = |host: &str| base_url(None, &[(header::HOST, host.parse().unwrap())].into_iter().collect());
-        assert_eq!(base_url(Some("https://gate.example"), &HeaderMap::new()), "https://gate.example");
-        assert_eq!(with("gate.example:8080"), "http://gate.example:8080");
-        assert_eq!(with("[::1]:8080"), "http://[::1]:8080");
-        for odd in ["x y", "a;b", "$(reboot)", "a\"b", ""] {
-            assert_eq!(with(odd), NOWHERE, "{odd:?}");
-        }
-        assert_eq!(base_url(None, &HeaderMap::new()), NOWHERE);
-    }
 
     #[test]
     fn what_is_ready_to_run_names_address_key_and_model() {

@@ -4,7 +4,9 @@ use tollgate_core::{
     Key, KeyStatus, Permission, Timestamp,
     account::Standing,
     key::{Exposure, KeyBlock, KeyState},
+    leak::{LeakSource, Place},
 };
+use tollgate_store::leaks::LeakLine;
 
 use super::super::{
     Chrome, Lang, When,
@@ -59,8 +61,16 @@ pub(super) struct Models {
 /// That it was found in public.
 pub(super) struct Leak {
     pub(super) at: When,
-    pub(super) found_at: Option<String>,
-    /// Whether following the place as a link is harmless.
+    pub(super) place: Option<LeakPlace>,
+    /// Who said so first.
+    pub(super) source: &'static str,
+    /// It goes on working: its account wants to be told only.
+    pub(super) works: bool,
+}
+
+/// Where something was found, as somebody said: shown as it is, and a link only where it is an address of the web.
+pub(super) struct LeakPlace {
+    pub(super) text: String,
     pub(super) is_link: bool,
 }
 
@@ -81,6 +91,46 @@ impl Exposed {
         };
         let times = fill(times, &[&lang.count(exposure.browser_requests)]);
         Some(Self { times, last: exposure.last_at.map(When), origin: exposure.last_origin })
+    }
+}
+
+impl LeakPlace {
+    pub(super) fn new(text: String) -> Self {
+        Self { is_link: Place::is_web(&text), text }
+    }
+}
+
+/// What was said of a key once, or several times.
+pub(super) struct LeakSaid {
+    pub(super) source: &'static str,
+    pub(super) place: Option<LeakPlace>,
+    pub(super) first: When,
+    pub(super) last: When,
+    pub(super) times: String,
+    /// It was there when somebody brought the key back.
+    pub(super) settled: bool,
+}
+
+impl LeakSaid {
+    pub(super) fn new(line: LeakLine, lang: Lang) -> Self {
+        Self {
+            source: source_word(line.source, Keys::of(lang)),
+            place: line.place.map(LeakPlace::new),
+            first: When(line.first_at),
+            last: When(line.last_at),
+            times: lang.count(line.reports),
+            settled: line.settled_at.is_some(),
+        }
+    }
+}
+
+const fn source_word(source: LeakSource, t: &'static Keys) -> &'static str {
+    match source {
+        LeakSource::Github => t.by_github,
+        LeakSource::GithubAlert => t.by_github_alert,
+        LeakSource::Gitlab => t.by_gitlab,
+        LeakSource::Public => t.by_public,
+        LeakSource::Api => t.by_api,
     }
 }
 
@@ -113,6 +163,8 @@ impl KeyView {
         let t = Keys::of(lang);
         let mut may = May::with(&key.state, access.require_manage(&key).is_ok());
         // The store refuses it: such a key would stay dead.
+        // One that goes on working though it was found: that this was a mistake can be said too.
+        may.enable |= may.disable && key.leak.is_some();
         may.enable &= !key.blocked_by.is_some_and(KeyBlock::is_of_creator);
         let status = key.status(now);
         let blocked = key.blocked_by.map(|block| blocked_word(block, t));
@@ -124,16 +176,17 @@ impl KeyView {
             KeyStatus::Leaked => (t.leaked, "bad"),
         };
         let hint = key.hint().to_string();
-        let (revoked, leak) = match key.state {
-            KeyState::Revoked { at } => (Some(When(at)), None),
-            KeyState::Leaked { at, found_at } => {
-                let is_link = found_at
-                    .as_deref()
-                    .is_some_and(|place| ["https://", "http://"].iter().any(|scheme| place.starts_with(scheme)));
-                (None, Some(Leak { at: When(at), found_at, is_link }))
-            }
-            KeyState::Active | KeyState::Disabled => (None, None),
+        let works = matches!(key.state, KeyState::Active);
+        let revoked = match key.state {
+            KeyState::Revoked { at } => Some(When(at)),
+            KeyState::Active | KeyState::Disabled | KeyState::Leaked { .. } => None,
         };
+        let leak = key.leak.filter(|_| revoked.is_none()).map(|leak| Leak {
+            at: When(leak.at),
+            place: leak.found_at.map(LeakPlace::new),
+            source: source_word(leak.source, t),
+            works,
+        });
         Self {
             base: format!("/a/{}/keys/{}", access.account.handle, key.id),
             id: key.id.to_string(),

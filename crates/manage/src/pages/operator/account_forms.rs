@@ -1,15 +1,20 @@
 //! Making an account and changing it: each a sheet of its own.
 
 use askama::Template;
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    routing::{MethodRouter, get},
+};
 use http::StatusCode;
 use tollgate_core::{
     Plan, Timestamp,
+    leak::OnLeak,
     name::{Handle, Label},
 };
 use tollgate_store::PageRequest;
 
-use super::{Operator, Which, in_force, parse_utc, said_of, utc_field};
+use super::{Operator, Which, accounts::on_leak_word, in_force, parse_utc, said_of, utc_field};
 use crate::{
     pages::{
         Chrome, FieldErrors, Flash, Form, Paged, Place, Viewer, render,
@@ -24,9 +29,10 @@ pub(super) fn router() -> Router<Services> {
         .route("/operator/accounts/new", get(create_form).post(create))
         .route("/operator/accounts/{account}/edit", get(rename_form).post(rename))
         .route("/operator/accounts/{account}/plan", get(plan_form).post(plan_set))
-        .route("/operator/accounts/{account}/lapse", get(lapse_ask).post(lapse))
-        .route("/operator/accounts/{account}/suspend", get(suspend_ask).post(suspend))
-        .route("/operator/accounts/{account}/resume", get(resume_ask).post(resume))
+        .route("/operator/accounts/{account}/leaks", get(leaks_form).post(leaks_set))
+        .route("/operator/accounts/{account}/lapse", Act::Lapse.sheet())
+        .route("/operator/accounts/{account}/suspend", Act::Suspend.sheet())
+        .route("/operator/accounts/{account}/resume", Act::Resume.sheet())
 }
 
 /// What was typed for a new account.
@@ -88,8 +94,7 @@ async fn create_page(services: &Services, viewer: &Viewer, typed: Typed, errors:
 }
 
 async fn create_form(State(services): State<Services>, Operator(viewer): Operator) -> Paged {
-    let typed = Typed { plan: String::new(), ..Typed::default() };
-    create_page(&services, &viewer, typed, FieldErrors::default()).await
+    create_page(&services, &viewer, Typed::default(), FieldErrors::default()).await
 }
 
 /// When a plan is to lapse, as typed; notes what is wrong with it.
@@ -183,7 +188,7 @@ async fn rename(
         return Ok(sheet.page(chrome, form.text("name"), None, errors));
     };
     let change = AccountChange { name: Some(name), ..AccountChange::default() };
-    match services.account_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+    match services.account_edit(&viewer.principal, &named, change, Some(form.version())).await {
         Ok(_) => Ok(viewer.go_saying(&back, Flash::Saved)),
         Err(ServiceError::VersionConflict) => {
             errors.add("", e.conflict_title);
@@ -260,7 +265,7 @@ async fn plan_set(
     }
     let plan_until = plan.is_some().then_some(end);
     let change = AccountChange { plan: Some(plan), plan_until, ..AccountChange::default() };
-    match services.account_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+    match services.account_edit(&viewer.principal, &named, change, Some(form.version())).await {
         Ok(done) => Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), in_force(&done))),
         Err(ServiceError::VersionConflict) => {
             errors.add("", e.conflict_title);
@@ -274,8 +279,108 @@ async fn plan_set(
     }
 }
 
-/// Asks before something of an account stops or goes on.
-async fn ask(services: &Services, viewer: &Viewer, named: &str, act: Act) -> Paged {
+#[derive(Template)]
+#[template(path = "operator/account_leaks.html")]
+struct LeaksPage {
+    chrome: Chrome,
+    t: &'static OpAccounts,
+    c: &'static OpCommon,
+    e: &'static Errors,
+    id: String,
+    title: String,
+    version: i64,
+    /// What it is now, where somebody else changed the account.
+    now: Option<String>,
+    choices: [(&'static str, &'static str, bool); 2],
+    errors: FieldErrors,
+}
+
+/// The sheet of what happens to an account's leaked keys; `typed` is what was chosen, else what it is.
+async fn leaks_page(
+    services: &Services,
+    viewer: &Viewer,
+    named: &str,
+    typed: Option<OnLeak>,
+    errors: FieldErrors,
+) -> Paged {
+    let (t, c) = (OpAccounts::of(viewer.look.lang), OpCommon::of(viewer.look.lang));
+    let account = services.account_line(&viewer.principal, named).await?.account;
+    let chosen = typed.unwrap_or(account.on_leak);
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = LeaksPage {
+        chrome: Chrome::operator(viewer, Place::Accounts),
+        t,
+        c,
+        e: Errors::of(viewer.look.lang),
+        id: account.id.to_string(),
+        title: fill(t.on_leak_of, &[&account.name]),
+        version: account.version,
+        now: errors.get("").map(|_| fill(c.conflict_now, &[&on_leak_word(account.on_leak, t)])),
+        choices: OnLeak::ALL.map(|what| (what.as_str(), on_leak_word(what, t), what == chosen)),
+        errors,
+    };
+    Ok(render(status, &page))
+}
+
+async fn leaks_form(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
+    leaks_page(&services, &viewer, &named, None, FieldErrors::default()).await
+}
+
+async fn leaks_set(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    form: Form,
+) -> Paged {
+    let e = Errors::of(viewer.look.lang);
+    let mut errors = FieldErrors::default();
+    let Ok(on_leak) = form.text("on_leak").parse::<OnLeak>() else {
+        errors.add("on_leak", e.check_fields);
+        return leaks_page(&services, &viewer, &named, None, errors).await;
+    };
+    let change = AccountChange { on_leak: Some(on_leak), ..AccountChange::default() };
+    match services.account_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+        Ok(done) => Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), Flash::Saved)),
+        Err(ServiceError::VersionConflict) => {
+            errors.add("", e.conflict_title);
+            leaks_page(&services, &viewer, &named, Some(on_leak), errors).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is asked before something of an account stops or goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Suspend,
+    Resume,
+    Lapse,
+}
+
+impl Act {
+    /// The sheet that asks, and its deed.
+    fn sheet(self) -> MethodRouter<Services> {
+        get(move |services, viewer, named| ask(services, viewer, named, self))
+            .post(move |services, viewer, named, form| perform(services, viewer, named, form, self))
+    }
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Lapse => "lapse",
+        }
+    }
+    fn change(self, now: Timestamp) -> AccountChange {
+        match self {
+            Self::Suspend => AccountChange { suspended: Some(true), ..AccountChange::default() },
+            Self::Resume => AccountChange { suspended: Some(false), ..AccountChange::default() },
+            Self::Lapse => AccountChange { plan_until: Some(Some(now)), ..AccountChange::default() },
+        }
+    }
+}
+
+/// The question, about the account as it is now.
+async fn question(services: &Services, viewer: &Viewer, named: &str, act: Act) -> Result<Confirm, ServiceError> {
     let lang = viewer.look.lang;
     let t = OpAccounts::of(lang);
     let line = services.account_line(&viewer.principal, named).await?;
@@ -292,62 +397,91 @@ async fn ask(services: &Services, viewer: &Viewer, named: &str, act: Act) -> Pag
         Act::Resume => vec![plural(lang, line.keys, t.resumes_key, t.resumes_keys)],
     };
     let back = format!("/operator/accounts/{}", account.id);
-    let confirm = Confirm {
+    Ok(Confirm {
         title: fill(title, &[&account.name]),
         lines,
         action: format!("{back}/{}", act.path()),
         back,
         button,
         harmful: act != Act::Resume,
+        version: Some(account.version),
         ..Confirm::new(lang)
-    };
-    Ok(confirm.page(Chrome::operator(viewer, Place::Accounts)))
+    })
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Suspend,
-    Resume,
-    Lapse,
+async fn ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, act: Act) -> Paged {
+    let question = question(&services, &viewer, &named, act).await?;
+    Ok(question.page(Chrome::operator(&viewer, Place::Accounts)))
 }
-impl Act {
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-            Self::Lapse => "lapse",
+
+async fn perform(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    form: Form,
+    act: Act,
+) -> Paged {
+    let change = act.change(services.world.now());
+    match services.account_edit(&viewer.principal, &named, change, Some(form.version())).await {
+        Ok(done) => Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), in_force(&done))),
+        Err(ServiceError::VersionConflict) => {
+            let mut errors = FieldErrors::default();
+            errors.add("", OpCommon::of(viewer.look.lang).asked_before);
+            let question = question(&services, &viewer, &named, act).await?;
+            Ok(question.page_with(Chrome::operator(&viewer, Place::Accounts), errors))
         }
+        Err(error) => Err(error.into()),
     }
 }
 
-async fn change(
-    services: &Services,
-    viewer: &Viewer,
-    named: &str,
-    change: AccountChange,
-) -> Result<Response, ServiceError> {
-    let done = services.account_edit(&viewer.principal, named, change, None).await?;
-    Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), in_force(&done)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::{Lang, Look, hostile};
 
-async fn suspend_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
-    ask(&services, &viewer, &named, Act::Suspend).await
-}
-async fn resume_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
-    ask(&services, &viewer, &named, Act::Resume).await
-}
-async fn lapse_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
-    ask(&services, &viewer, &named, Act::Lapse).await
-}
-async fn suspend(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
-    let wanted = AccountChange { suspended: Some(true), ..AccountChange::default() };
-    Ok(change(&services, &viewer, &named, wanted).await?)
-}
-async fn resume(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
-    let wanted = AccountChange { suspended: Some(false), ..AccountChange::default() };
-    Ok(change(&services, &viewer, &named, wanted).await?)
-}
-async fn lapse(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
-    let wanted = AccountChange { plan_until: Some(Some(services.world.now())), ..AccountChange::default() };
-    Ok(change(&services, &viewer, &named, wanted).await?)
+    #[test]
+    fn hostile_names_stay_text_in_both_languages() {
+        for lang in Lang::ALL {
+            for name in hostile::NAMES {
+                let text = || (*name).to_owned();
+                let chrome = || Chrome::bare(Look { lang, ..Look::default() });
+                let mut errors = FieldErrors::default();
+                for field in ["", "handle", "name", "plan", "until", "owner"] {
+                    errors.add(field, *name);
+                }
+                let plan = |paid| Plan {
+                    id: "plan_019ab0c0d1e27f3a8b4c5d6e7f809a1b".parse().unwrap(),
+                    handle: "pro".parse().unwrap(),
+                    name: name.parse().unwrap(),
+                    paid,
+                    created_at: Timestamp::default(),
+                    version: 1,
+                };
+                let create = CreatePage {
+                    chrome: chrome(),
+                    t: OpAccounts::of(lang),
+                    e: Errors::of(lang),
+                    plans: vec![plan(true), plan(false)],
+                    typed: Typed { handle: text(), name: text(), plan: text(), until: text(), owner: text() },
+                    errors: errors.clone(),
+                };
+                hostile::check(&create.render().unwrap(), name);
+                let plan = PlanPage {
+                    chrome: chrome(),
+                    t: OpAccounts::of(lang),
+                    c: OpCommon::of(lang),
+                    e: Errors::of(lang),
+                    id: "acct_1".into(),
+                    title: text(),
+                    version: 1,
+                    now: Some(text()),
+                    plans: vec![plan(true), plan(false)],
+                    typed_plan: text(),
+                    typed_until: text(),
+                    errors,
+                };
+                hostile::check(&plan.render().unwrap(), name);
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
-use tollgate_core::{Account, Timestamp, account::Standing};
+use tollgate_core::{Account, Timestamp, account::Standing, leak::OnLeak};
 use tollgate_store::accounts::{AccountFilter, AccountLine};
 
 use super::{Asked, Operator, Pager, Which, account_forms};
@@ -106,6 +106,8 @@ struct ShowPage {
     running: bool,
     good: bool,
     suspended: bool,
+    /// What happens to its keys that are found in public, in words.
+    on_leak: &'static str,
 }
 
 async fn list(State(services): State<Services>, Operator(viewer): Operator, asked: Asked) -> Paged {
@@ -169,9 +171,18 @@ async fn show(State(services): State<Services>, Operator(viewer): Operator, Whic
         running: paid && until.is_none_or(|until| until > now),
         good: line.account.standing(now) == Standing::Good,
         suspended: line.account.suspended_at.is_some(),
+        on_leak: on_leak_word(line.account.on_leak, OpAccounts::of(lang)),
         row: Row::of(line, now, lang),
     };
     Ok(render(StatusCode::OK, &page))
+}
+
+/// What happens to an account's leaked keys, in words.
+pub(super) const fn on_leak_word(on_leak: OnLeak, t: &'static OpAccounts) -> &'static str {
+    match on_leak {
+        OnLeak::Disable => t.on_leak_disable,
+        OnLeak::Tell => t.on_leak_tell,
+    }
 }
 
 #[cfg(test)]
@@ -216,6 +227,7 @@ mod tests {
                     running: true,
                     good: true,
                     suspended: false,
+                    on_leak: "x",
                 };
                 hostile::check(&show.render().unwrap(), name);
             }

@@ -5,19 +5,19 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::{Router, extract::State, routing::get};
+use axum::{Router, extract::State, response::Response, routing::get};
 use http::StatusCode;
 use tollgate_core::{
     account::{AccountAction, AuditEntry},
     name::Email,
 };
-use tollgate_store::audit::AuditFilter;
+use tollgate_store::{Page, audit::AuditFilter};
 
 use super::{Asked, Operator, Pager, Which, parse_utc};
 use crate::{
     pages::{
-        Chrome, Lang, Paged, Place, Viewer, When, render,
-        texts::{Audit, OpCommon, fill},
+        Chrome, FieldErrors, Lang, Paged, Place, Viewer, When, render,
+        texts::{Audit, OpAccounts, OpCommon, OpUsers, fill},
     },
     services::{ServiceError, Services},
 };
@@ -58,6 +58,8 @@ struct AuditPage {
     subject: String,
     from: String,
     to: String,
+    /// What of the filter is wrong; then there are no rows.
+    errors: FieldErrors,
     actions: Vec<(&'static str, &'static str, bool)>,
     rows: Vec<Row>,
     pager: Pager,
@@ -65,8 +67,13 @@ struct AuditPage {
 
 /// The groups of actions that can be chosen; the first ones are of accounts too.
 fn groups(t: &'static Audit, of_all: bool) -> Vec<(&'static str, &'static str)> {
-    let mut groups =
-        vec![("", t.anything), ("key.", t.all_keys), ("member.", t.all_members), ("account.", t.all_accounts)];
+    let mut groups = vec![
+        ("", t.anything),
+        ("key.", t.all_keys),
+        ("key.leak", t.all_leaks),
+        ("member.", t.all_members),
+        ("account.", t.all_accounts),
+    ];
     if of_all {
         groups.extend([
             ("invitation.", t.all_invitations),
@@ -96,6 +103,8 @@ fn sentence(t: &'static Audit, action: &str, detail: &serde_json::Value) -> Opti
         "key.enable" => t.key_enable,
         "key.rotate" => t.key_rotate,
         "key.leak" => t.key_leak,
+        "key.leak_told" => t.key_leak_told,
+        "token.leak" => t.token_leak,
         "account.create" => t.account_create,
         "account.edit" => match (alone, became("suspended")) {
             (true, Some(true)) => t.account_suspend,
@@ -189,6 +198,16 @@ async fn page(
 ) -> Result<AuditPage, ServiceError> {
     let lang = viewer.look.lang;
     let t = Audit::of(lang);
+    let mut errors = FieldErrors::default();
+    let mut time = |field: &'static str| {
+        let text = asked.some(field)?;
+        let at = parse_utc(text);
+        if at.is_none() {
+            errors.add(field, OpAccounts::of(lang).bad_time);
+        }
+        at
+    };
+    let (from, to) = (time("from"), time("to"));
     let by = match asked.some("actor") {
         Some(text) => Some(actor(services, viewer, text).await?),
         None => None,
@@ -198,10 +217,16 @@ async fn page(
         actor: by,
         subject: asked.some("subject").map(str::to_owned),
         action: asked.some("action").map(str::to_owned),
-        from: asked.some("from").and_then(parse_utc),
-        to: asked.some("to").and_then(parse_utc),
+        from,
+        to,
     };
-    let entries = services.audit_list(&viewer.principal, account, filter, &asked.page()).await?;
+    let entries = match services.audit_list(&viewer.principal, account, filter, &asked.page()).await {
+        Err(ServiceError::NotFound(_)) if of_all && account.is_some() => {
+            errors.add("account", OpUsers::of(lang).unknown_account);
+            Page { data: Vec::new(), next_cursor: None }
+        }
+        listed => listed?,
+    };
     let names = services.audit_names(&entries.data).await?;
     let path = if of_all { OF_ALL.to_owned() } else { format!("/a/{}/activity", account.unwrap_or_default()) };
     let text = |name: &str| asked.some(name).unwrap_or_default().to_owned();
@@ -225,15 +250,20 @@ async fn page(
         subject: text("subject"),
         from: text("from"),
         to: text("to"),
+        errors,
         actions: groups(t, of_all).into_iter().map(|(value, label)| (value, label, value == chosen)).collect(),
         rows: entries.data.into_iter().map(|entry| Row::of(entry, &names, lang)).collect(),
     })
 }
 
+fn shown(page: &AuditPage) -> Response {
+    render(if page.errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST }, page)
+}
+
 async fn of_all(State(services): State<Services>, Operator(viewer): Operator, asked: Asked) -> Paged {
     let chrome = Chrome::operator(&viewer, Place::Audit);
     let account = asked.some("account").map(str::to_owned);
-    Ok(render(StatusCode::OK, &page(&services, &viewer, &asked, account.as_deref(), chrome, true).await?))
+    Ok(shown(&page(&services, &viewer, &asked, account.as_deref(), chrome, true).await?))
 }
 
 /// An account's owner sees what was done to its keys and members; what operators did, without from where.
@@ -242,7 +272,7 @@ async fn of_account(State(services): State<Services>, viewer: Viewer, Which(acco
     access.require(AccountAction::MembersRead)?;
     let chrome = Chrome::account(&viewer, &services, &access, Place::Activity);
     let handle = access.account.handle.to_string();
-    Ok(render(StatusCode::OK, &page(&services, &viewer, &asked, Some(&handle), chrome, false).await?))
+    Ok(shown(&page(&services, &viewer, &asked, Some(&handle), chrome, false).await?))
 }
 
 #[cfg(test)]
@@ -295,6 +325,7 @@ mod tests {
                         subject: text(),
                         from: text(),
                         to: text(),
+                        errors: FieldErrors::default(),
                         actions: vec![("", "a", true)],
                         rows: vec![row],
                         pager: Pager { first: None, next: Some("/n".into()) },

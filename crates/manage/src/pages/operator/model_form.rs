@@ -1,5 +1,7 @@
 //! Making and changing a model, with as many upstreams as it needs: a button sends the form for one more row.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
@@ -34,6 +36,8 @@ struct ServedTyped {
     upstream: String,
     model: String,
     weight: String,
+    /// What is wrong with it.
+    error: Option<String>,
 }
 
 /// A price field: its name, words, and what was typed.
@@ -41,6 +45,8 @@ struct PriceField {
     name: &'static str,
     label: &'static str,
     value: String,
+    /// The kind has this price. What was typed for another kind is kept, unseen, until the form is sent for good.
+    shown: bool,
 }
 
 /// What was typed.
@@ -85,6 +91,7 @@ impl Typed {
                     upstream: upstream.trim().to_owned(),
                     model: model.trim().to_owned(),
                     weight: weight.trim().to_owned(),
+                    error: None,
                 })
                 .collect(),
         }
@@ -113,6 +120,7 @@ impl Typed {
                     upstream: by.upstream.to_string(),
                     model: by.model.to_string(),
                     weight: by.weight.to_string(),
+                    error: None,
                 })
                 .collect(),
         }
@@ -180,10 +188,11 @@ async fn form_page(
     let labels = [t.per_input, t.per_output, t.per_cached, t.per_image, t.per_second];
     let labels = labels.map(|label| label.trim_start_matches("/ "));
     let fields = PRICES.into_iter().zip(labels).zip(&typed.prices).enumerate();
-    let prices = fields.filter(|(at, _)| prices_of(kind).contains(at)).map(|(_, ((name, label), value))| PriceField {
+    let prices = fields.map(|(at, ((name, label), value))| PriceField {
         name,
         label,
         value: value.clone(),
+        shown: prices_of(kind).contains(&at),
     });
     Ok(FormPage {
         chrome: Chrome::operator(viewer, Place::Catalogue),
@@ -216,7 +225,56 @@ struct Wanted {
     served_by: Vec<ServedByInput>,
 }
 
-fn read(typed: &Typed, t: &'static OpModels, e: &'static Errors, errors: &mut FieldErrors) -> Wanted {
+impl ServedTyped {
+    /// What a row means, or what is wrong with it.
+    fn read(&self, t: &'static OpModels) -> Result<ServedByInput, &'static str> {
+        let upstream = if self.upstream.is_empty() { Err(t.served_nowhere) } else { Ok(&self.upstream) };
+        let upstream = upstream?.parse().map_err(|_| t.bad_served)?;
+        let model = match self.model.as_str() {
+            "" => None,
+            model => Some(model.parse::<ModelName>().map_err(|_| t.bad_there)?),
+        };
+        let weight = self.weight.parse().ok().filter(|weight| *weight <= Model::MOST_WEIGHT).ok_or(t.bad_weight)?;
+        Ok(ServedByInput { upstream, model, weight })
+    }
+    const fn is_blank(&self) -> bool {
+        self.upstream.is_empty() && self.model.is_empty()
+    }
+}
+
+/// Reads the rows for a model of this name; notes at each what is wrong with it.
+fn read_served(
+    rows: &mut [ServedTyped],
+    name: &str,
+    t: &'static OpModels,
+    errors: &mut FieldErrors,
+) -> Vec<ServedByInput> {
+    let mut served: Vec<ServedByInput> = Vec::new();
+    let mut places: HashMap<(String, String), usize> = HashMap::new();
+    for (at, row) in rows.iter_mut().enumerate().filter(|(_, row)| !row.is_blank()) {
+        let there = if row.model.is_empty() { name } else { &row.model };
+        let first = *places.entry((row.upstream.clone(), there.to_owned())).or_insert(at);
+        match row.read(t) {
+            Ok(_) if first != at => row.error = Some(fill(t.served_twice, &[&(first + 1)])),
+            Ok(input) => served.push(input),
+            Err(why) => row.error = Some(why.to_owned()),
+        }
+    }
+    if rows.iter().any(|row| row.error.is_some()) {
+        // Said beside the rows.
+        errors.add("served_rows", t.bad_served);
+    }
+    served
+}
+
+/// Reads what was typed for a model of this name and kind.
+fn read(
+    typed: &mut Typed,
+    (name, kind): (&str, ModelKind),
+    t: &'static OpModels,
+    e: &'static Errors,
+    errors: &mut FieldErrors,
+) -> Wanted {
     let title = match typed.title.as_str() {
         "" => None,
         title => title.parse().map_err(|_| errors.add("title", e.bad_name)).ok(),
@@ -235,8 +293,9 @@ fn read(typed: &Typed, t: &'static OpModels, e: &'static Errors, errors: &mut Fi
     let max_output_tokens = tokens("max_output_tokens", &typed.max_output_tokens);
     let fields = ["price_input", "price_output", "price_cached", "price_image", "price_second"];
     let mut amounts = [None::<Price>; 5];
-    for ((field, text), amount) in fields.into_iter().zip(&typed.prices).zip(&mut amounts) {
+    for (at, ((field, text), amount)) in fields.into_iter().zip(&typed.prices).zip(&mut amounts).enumerate() {
         match text.as_str() {
+            _ if !prices_of(kind).contains(&at) => {}
             "" => {}
             text => *amount = text.parse().map_err(|_| errors.add(field, t.bad_price)).ok(),
         }
@@ -246,17 +305,7 @@ fn read(typed: &Typed, t: &'static OpModels, e: &'static Errors, errors: &mut Fi
         "" => Currency::default(),
         text => text.parse().map_err(|_| errors.add("currency", t.bad_currency)).unwrap_or_default(),
     };
-    let mut served_by = Vec::new();
-    for served in typed.served.iter().filter(|served| !served.upstream.is_empty()) {
-        let model = match served.model.as_str() {
-            "" => Ok(None),
-            model => model.parse::<ModelName>().map(Some),
-        };
-        match (served.upstream.parse(), model, served.weight.parse()) {
-            (Ok(upstream), Ok(model), Ok(weight)) => served_by.push(ServedByInput { upstream, model, weight }),
-            _ => errors.add("served_by", t.bad_served),
-        }
-    }
+    let served_by = read_served(&mut typed.served, name, t, errors);
     let price = PriceList {
         currency,
         input_per_million: input.unwrap_or_default(),
@@ -281,6 +330,10 @@ async fn create(State(services): State<Services>, Operator(viewer): Operator, fo
     let kind = form.text("kind").parse().unwrap_or(ModelKind::Chat);
     let about = About::New(kind);
     let mut typed = Typed::of(&form);
+    if let Some(kind) = form.text("act").strip_prefix("kind-").and_then(|kind| kind.parse().ok()) {
+        let page = form_page(&services, &viewer, About::New(kind), typed, FieldErrors::default()).await?;
+        return Ok(render(StatusCode::OK, &page));
+    }
     if typed.act(form.text("act")) {
         let added = (form.text("act") == "add").then(|| typed.served.len().saturating_sub(1));
         let page = form_page(&services, &viewer, about, typed, FieldErrors::default()).await?;
@@ -288,7 +341,8 @@ async fn create(State(services): State<Services>, Operator(viewer): Operator, fo
     }
     let mut errors = FieldErrors::default();
     let name = typed.name.parse::<ModelName>().map_err(|_| errors.add("name", t.bad_name)).ok();
-    let wanted = read(&typed, t, e, &mut errors);
+    let called = typed.name.clone();
+    let wanted = read(&mut typed, (&called, kind), t, e, &mut errors);
     let (Some(name), true) = (name, errors.is_empty()) else {
         return wrong(&form_page(&services, &viewer, about, typed, errors).await?);
     };
@@ -325,20 +379,20 @@ async fn edit_form(State(services): State<Services>, Operator(viewer): Operator,
 async fn edit(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, form: Form) -> Paged {
     let lang = viewer.look.lang;
     let (t, e, c) = (OpModels::of(lang), Errors::of(lang), OpCommon::of(lang));
-    let read_version: Option<i64> = form.text("version").parse().ok();
+    let read_version = form.version();
     let mut model = services.model_get(&named).await?;
     let mut typed = Typed::of(&form);
     if typed.act(form.text("act")) {
         let added = (form.text("act") == "add").then(|| typed.served.len().saturating_sub(1));
         // The version that was read stays: a conflict is found when it is saved.
-        model.version = read_version.unwrap_or(model.version);
+        model.version = read_version;
         let page = form_page(&services, &viewer, About::Known(&model), typed, FieldErrors::default()).await?;
         return Ok(render(StatusCode::OK, &FormPage { added, ..page }));
     }
     let mut errors = FieldErrors::default();
-    let wanted = read(&typed, t, e, &mut errors);
+    let wanted = read(&mut typed, (model.name.as_str(), model.kind), t, e, &mut errors);
     if !errors.is_empty() {
-        model.version = read_version.unwrap_or(model.version);
+        model.version = read_version;
         return wrong(&form_page(&services, &viewer, About::Known(&model), typed, errors).await?);
     }
     // Prices that this kind has no field for stay what they are.
@@ -358,7 +412,7 @@ async fn edit(State(services): State<Services>, Operator(viewer): Operator, Whic
         price: Some(price),
         served_by: Some(wanted.served_by),
     };
-    match services.model_edit(&viewer.principal, &named, change, read_version).await {
+    match services.model_edit(&viewer.principal, &named, change, Some(read_version)).await {
         Ok(done) => Ok(viewer.go_saying(HERE, in_force(&done))),
         Err(ServiceError::VersionConflict) => {
             errors.add("", e.conflict_title);
@@ -373,5 +427,54 @@ async fn edit(State(services): State<Services>, Operator(viewer): Operator, Whic
             wrong(&form_page(&services, &viewer, About::Known(&model), typed, errors).await?)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::{Lang, Look, hostile};
+
+    #[test]
+    fn hostile_names_stay_text_in_both_languages() {
+        for lang in Lang::ALL {
+            for name in hostile::NAMES {
+                let text = || (*name).to_owned();
+                for version in [None, Some(1)] {
+                    let mut errors = FieldErrors::default();
+                    for field in ["", "name", "title", "context_window", "currency", "price_input", "served_by"] {
+                        errors.add(field, *name);
+                    }
+                    let served = |error| ServedTyped { upstream: text(), model: text(), weight: text(), error };
+                    let price = |name, shown| PriceField { name, label: "l", value: text(), shown };
+                    let page = FormPage {
+                        chrome: Chrome::bare(Look { lang, ..Look::default() }),
+                        t: OpModels::of(lang),
+                        c: OpCommon::of(lang),
+                        e: Errors::of(lang),
+                        title: text(),
+                        action: "/x".into(),
+                        version,
+                        now: Some(text()),
+                        kind: "chat",
+                        kinds: vec![("chat", "Chat", true), ("image", "Image", false)],
+                        upstreams: vec!["gpu-a".parse().unwrap()],
+                        prices: vec![price("input", true), price("image", false)],
+                        added: Some(1),
+                        typed: Typed {
+                            name: text(),
+                            title: text(),
+                            context_window: text(),
+                            max_output_tokens: text(),
+                            currency: text(),
+                            prices: [(); 5].map(|()| text()),
+                            served: vec![served(Some(text())), served(None)],
+                        },
+                        errors,
+                    };
+                    hostile::check(&page.render().unwrap(), name);
+                }
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
 use tollgate_core::{Seq, Timestamp};
-use tollgate_store::changes::NodeView;
+use tollgate_store::{changes::NodeView, usage::LostRecords};
 
 use super::{Asked, Operator};
 use crate::{
@@ -57,6 +57,8 @@ struct ListPage {
     now: When,
     rows: Vec<Row>,
     serving: bool,
+    /// What of journals could not be read: how many records, and since when.
+    lost: Option<(String, When)>,
 }
 
 /// Bytes for people: two figures are enough here.
@@ -119,8 +121,15 @@ impl Row {
     }
 }
 
+fn lost(gaps: &[LostRecords], lang: Lang) -> Option<(String, When)> {
+    let newest = gaps.iter().map(|lost| lost.noticed_at).max()?;
+    let records = gaps.iter().map(|lost| lost.gap.records).fold(0, u64::saturating_add);
+    Some((fill(OpNodes::of(lang).lost, &[&lang.count(records)]), When(newest)))
+}
+
 async fn list(State(services): State<Services>, Operator(viewer): Operator, asked: Asked) -> Paged {
     let (nodes, head) = services.node_list(&viewer.principal).await?;
+    let gaps = services.journal_gaps(&viewer.principal).await?;
     let (now, lang) = (services.world.now(), viewer.look.lang);
     let page = ListPage {
         chrome: Chrome::operator(&viewer, Place::Nodes),
@@ -128,6 +137,7 @@ async fn list(State(services): State<Services>, Operator(viewer): Operator, aske
         paused: asked.some("paused").is_some(),
         now: When(now),
         serving: nodes.iter().any(|node| node.active),
+        lost: lost(&gaps, lang),
         rows: nodes.into_iter().map(|node| Row::of(node, head, now, lang)).collect(),
     };
     Ok(render(StatusCode::OK, &page))
@@ -138,6 +148,7 @@ mod tests {
     use std::time::Duration;
 
     use tollgate_core::Id;
+    use tollgate_store::usage::JournalGap;
 
     use super::*;
     use crate::pages::Look;
@@ -176,6 +187,11 @@ mod tests {
         for lang in Lang::ALL {
             for paused in [false, true] {
                 let rows = vec![Row::of(node(true), Seq(50), node(true).renewed_at, lang)];
+                let gap = LostRecords {
+                    journal: Id::from_parts(2, &[7; 10]),
+                    gap: JournalGap { first: 7, records: 4_321 },
+                    noticed_at: Timestamp::default(),
+                };
                 let page = ListPage {
                     chrome: Chrome::bare(Look { lang, ..Look::default() }),
                     t: OpNodes::of(lang),
@@ -183,9 +199,11 @@ mod tests {
                     now: When(Timestamp::default()),
                     rows,
                     serving: true,
+                    lost: lost(&[gap], lang),
                 };
                 let html = page.render().unwrap();
                 assert!(html.contains("host-1") && html.contains("hx-trigger") != paused, "{html}");
+                assert!(html.contains(&lang.count(4_321)), "{html}");
             }
         }
     }

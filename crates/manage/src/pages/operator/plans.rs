@@ -168,7 +168,7 @@ async fn edit(State(services): State<Services>, Operator(viewer): Operator, Whic
         }
     }
     let change = PlanChange { name: Some(name), paid: Some(typed.paid) };
-    match services.plan_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+    match services.plan_edit(&viewer.principal, &named, change, Some(form.version())).await {
         Ok(done) if plan.paid != done.value.paid => Ok(viewer.go_saying(HERE, in_force(&done))),
         Ok(_) => Ok(viewer.go_saying(HERE, Flash::Saved)),
         Err(ServiceError::VersionConflict) => {

@@ -179,7 +179,7 @@ async fn edit(State(services): State<Services>, Operator(viewer): Operator, Whic
         on_client_gone: typed.on_client_gone.parse().ok(),
         enabled: Some(typed.enabled),
     };
-    match services.upstream_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+    match services.upstream_edit(&viewer.principal, &named, change, Some(form.version())).await {
         Ok(done) => Ok(viewer.go_saying(&format!("{HERE}/{}", done.value.id), in_force(&done))),
         Err(ServiceError::VersionConflict) => {
             errors.add("", e.conflict_title);
@@ -191,5 +191,51 @@ async fn edit(State(services): State<Services>, Operator(viewer): Operator, Whic
             wrong(&form_page(&viewer, Some(&upstream), typed, errors))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::{Lang, Look, hostile};
+
+    #[test]
+    fn hostile_names_stay_text_in_both_languages() {
+        for lang in Lang::ALL {
+            for name in hostile::NAMES {
+                let text = || (*name).to_owned();
+                for version in [None, Some(1)] {
+                    let mut errors = FieldErrors::default();
+                    for field in ["", "name", "base_url", "credential"] {
+                        errors.add(field, *name);
+                    }
+                    let t = OpUpstreams::of(lang);
+                    let page = FormPage {
+                        chrome: Chrome::bare(Look { lang, ..Look::default() }),
+                        t,
+                        c: OpCommon::of(lang),
+                        e: Errors::of(lang),
+                        title: text(),
+                        action: "/x".into(),
+                        back: "/y".into(),
+                        version,
+                        now: Some(text()),
+                        has_credential: version.is_some(),
+                        engines: Engine::ALL,
+                        policies: [("cancel", t.cancel_means), ("drain", t.drain_means)],
+                        typed: Typed {
+                            name: text(),
+                            base_url: text(),
+                            engine: text(),
+                            on_client_gone: text(),
+                            enabled: true,
+                            credential: text(),
+                        },
+                        errors,
+                    };
+                    hostile::check(&page.render().unwrap(), name);
+                }
+            }
+        }
     }
 }

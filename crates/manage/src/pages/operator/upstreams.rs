@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
-use tollgate_core::Upstream;
+use tollgate_core::{Upstream, catalog::OnClientGone};
 
 use super::{Asked, Operator, Pager, Which, in_force, upstream_form};
 use crate::{
@@ -56,7 +56,10 @@ impl Row {
             name: upstream.name.to_string(),
             base_url: upstream.base_url.to_string(),
             engine: upstream.engine.as_str(),
-            on_client_gone: upstream.on_client_gone.as_str(),
+            on_client_gone: match upstream.on_client_gone {
+                OnClientGone::Cancel => t.cancel_means,
+                OnClientGone::Drain => t.drain_means,
+            },
             credential: upstream.has_credential,
             class,
             state,

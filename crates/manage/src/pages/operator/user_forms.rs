@@ -1,7 +1,11 @@
 //! Making a user and changing it: each a sheet of its own.
 
 use askama::Template;
-use axum::{Router, extract::State, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    routing::{MethodRouter, get},
+};
 use http::StatusCode;
 use tollgate_core::{
     Role, User,
@@ -16,7 +20,7 @@ use crate::{
     pages::{
         Chrome, FieldErrors, Flash, Form, Paged, Place, Viewer,
         chrome::role_name,
-        render,
+        once, render,
         sheet::Confirm,
         texts::{Common, Errors, OpCommon, OpUsers, fill},
     },
@@ -28,8 +32,8 @@ pub(super) fn router() -> Router<Services> {
         .route("/operator/users/new", get(create_form).post(create))
         .route("/operator/users/{user}/edit", get(edit_form).post(edit))
         .route("/operator/users/{user}/membership", get(membership_form).post(membership))
-        .route("/operator/users/{user}/disable", get(disable_ask).post(disable))
-        .route("/operator/users/{user}/enable", get(enable_ask).post(enable))
+        .route("/operator/users/{user}/disable", switch(true))
+        .route("/operator/users/{user}/enable", switch(false))
 }
 
 /// What was typed.
@@ -67,6 +71,8 @@ struct FormPage {
     back: String,
     button: &'static str,
     version: Option<i64>,
+    /// A value of this form alone: a repeat makes no second user.
+    once: Option<String>,
     now: Option<String>,
     /// The fields of the user itself are there, and those of a membership.
     own: bool,
@@ -105,7 +111,8 @@ fn form_page(viewer: &Viewer, kind: Kind, user: Option<&User>, typed: Typed, err
         action,
         back,
         button: if kind == Kind::Create { t.create } else { c.save },
-        version: user.filter(|_| kind == Kind::Edit).map(|user| user.version),
+        version: user.map(|user| user.version),
+        once: None,
         now: None,
         own: kind != Kind::Membership,
         part: kind != Kind::Edit,
@@ -141,13 +148,20 @@ fn field_refusal(error: &ServiceError, t: &'static OpUsers, errors: &mut FieldEr
     true
 }
 
-async fn create_form(Operator(viewer): Operator) -> Paged {
+/// The form of a new user.
+fn create_page(viewer: &Viewer, once: String, typed: Typed, errors: FieldErrors) -> FormPage {
+    FormPage { once: Some(once), ..form_page(viewer, Kind::Create, None, typed, errors) }
+}
+
+async fn create_form(State(services): State<Services>, Operator(viewer): Operator) -> Paged {
     let typed = Typed { role: Role::Member.as_str().to_owned(), ..Typed::default() };
-    Ok(render(StatusCode::OK, &form_page(&viewer, Kind::Create, None, typed, FieldErrors::default())))
+    let page = create_page(&viewer, once::once(&services), typed, FieldErrors::default());
+    Ok(render(StatusCode::OK, &page))
 }
 
 async fn create(State(services): State<Services>, Operator(viewer): Operator, form: Form) -> Paged {
-    let typed = Typed::of(&form);
+    let t = OpUsers::of(viewer.look.lang);
+    let (typed, sent) = (Typed::of(&form), once::sent(&form, &services));
     let mut errors = FieldErrors::default();
     let (name, email) = own_fields(&typed, &viewer, &mut errors);
     let memberships = match (typed.account.as_str(), typed.role.parse()) {
@@ -155,16 +169,18 @@ async fn create(State(services): State<Services>, Operator(viewer): Operator, fo
         (account, Ok(role)) => vec![MembershipInput { account: account.to_owned(), role }],
     };
     let (Some(name), true) = (name, errors.is_empty()) else {
-        return wrong(&form_page(&viewer, Kind::Create, None, typed, errors));
+        return wrong(&create_page(&viewer, sent, typed, errors));
     };
-    match services
-        .user_create(&viewer.principal, UserInput { name, email, operator: typed.operator, memberships })
-        .await
-    {
+    let input = UserInput { name, email, operator: typed.operator, memberships };
+    match services.user_create(&viewer.principal, input, Some(sent.clone())).await {
         Ok(user) => Ok(viewer.go_saying(&format!("{HERE}/{}", user.id), Flash::Saved)),
-        Err(error) if field_refusal(&error, OpUsers::of(viewer.look.lang), &mut errors) => {
-            wrong(&form_page(&viewer, Kind::Create, None, typed, errors))
+        Err(ServiceError::AlreadyCreated(_)) => {
+            errors.add("", t.made_before);
+            // Sending this one again is a decision.
+            let page = create_page(&viewer, once::once(&services), typed, errors);
+            Ok(render(StatusCode::CONFLICT, &page))
         }
+        Err(error) if field_refusal(&error, t, &mut errors) => wrong(&create_page(&viewer, sent, typed, errors)),
         Err(error) => Err(error.into()),
     }
 }
@@ -196,7 +212,7 @@ async fn edit(State(services): State<Services>, Operator(viewer): Operator, Whic
         operator: (typed.operator != user.operator).then_some(typed.operator),
         ..UserChange::default()
     };
-    match services.user_edit(&viewer.principal, user.id, change, form.text("version").parse().ok()).await {
+    match services.user_edit(&viewer.principal, user.id, change, Some(form.version())).await {
         Ok(done) => {
             let flash = if typed.operator == user.operator { Flash::Saved } else { in_force(&done) };
             Ok(viewer.go_saying(&format!("{HERE}/{}", user.id), flash))
@@ -231,7 +247,7 @@ async fn membership(
     Which(named): Which,
     form: Form,
 ) -> Paged {
-    let t = OpUsers::of(viewer.look.lang);
+    let (t, c) = (OpUsers::of(viewer.look.lang), OpCommon::of(viewer.look.lang));
     let user = user(&services, &viewer, &named).await?;
     let typed = Typed::of(&form);
     let mut errors = FieldErrors::default();
@@ -241,8 +257,18 @@ async fn membership(
     }
     let part = MembershipChange { account: typed.account.clone(), role: typed.role.parse().ok() };
     let change = UserChange { memberships: vec![part], ..UserChange::default() };
-    match services.user_edit(&viewer.principal, user.id, change, None).await {
+    match services.user_edit(&viewer.principal, user.id, change, Some(form.version())).await {
         Ok(done) => Ok(viewer.go_saying(&format!("{HERE}/{}", user.id), in_force(&done))),
+        Err(ServiceError::VersionConflict) => {
+            errors.add("", Errors::of(viewer.look.lang).conflict_title);
+            let words = Common::of(viewer.look.lang);
+            let parts = user.memberships.iter();
+            let parts: Vec<String> =
+                parts.map(|own| format!("{} ({})", own.account_handle, role_name(words, own.role))).collect();
+            let parts = if parts.is_empty() { "–".to_owned() } else { parts.join(", ") };
+            let now = fill(c.conflict_now, &[&format_args!("{}: {parts}", user.name)]);
+            wrong(&FormPage { now: Some(now), ..form_page(&viewer, Kind::Membership, Some(&user), typed, errors) })
+        }
         Err(error) if field_refusal(&error, t, &mut errors) => {
             wrong(&form_page(&viewer, Kind::Membership, Some(&user), typed, errors))
         }
@@ -270,36 +296,82 @@ async fn sheet(services: &Services, viewer: &Viewer, user: &User, disable: bool)
         back,
         button: if disable { t.disable } else { t.enable },
         harmful: disable,
+        version: Some(user.version),
         ..Confirm::new(lang)
     })
 }
-async fn ask(services: &Services, viewer: &Viewer, named: &str, disable: bool) -> Paged {
-    let user = user(services, viewer, named).await?;
-    Ok(sheet(services, viewer, &user, disable).await?.page(Chrome::operator(viewer, Place::Users)))
+/// The sheet that asks whether to disable or enable a user, and its deed.
+fn switch(disable: bool) -> MethodRouter<Services> {
+    get(move |services, viewer, named| ask(services, viewer, named, disable))
+        .post(move |services, viewer, named, form| act(services, viewer, named, form, disable))
 }
-async fn act(services: &Services, viewer: &Viewer, named: &str, disable: bool) -> Paged {
-    let user = user(services, viewer, named).await?;
+async fn ask(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    disable: bool,
+) -> Paged {
+    let user = user(&services, &viewer, &named).await?;
+    Ok(sheet(&services, &viewer, &user, disable).await?.page(Chrome::operator(&viewer, Place::Users)))
+}
+async fn act(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    form: Form,
+    disable: bool,
+) -> Paged {
+    let user = user(&services, &viewer, &named).await?;
     let change = UserChange { disabled: Some(disable), ..UserChange::default() };
-    match services.user_edit(&viewer.principal, user.id, change, None).await {
-        Ok(done) => Ok(viewer.go_saying(&format!("{HERE}/{}", user.id), in_force(&done))),
-        Err(ServiceError::State(_)) => {
-            let mut errors = FieldErrors::default();
-            errors.add("", OpUsers::of(viewer.look.lang).last_operator);
-            let sheet = sheet(services, viewer, &user, disable).await?;
-            Ok(sheet.page_with(Chrome::operator(viewer, Place::Users), errors))
+    let why = match services.user_edit(&viewer.principal, user.id, change, Some(form.version())).await {
+        Ok(done) => return Ok(viewer.go_saying(&format!("{HERE}/{}", user.id), in_force(&done))),
+        Err(ServiceError::State(_)) => OpUsers::of(viewer.look.lang).last_operator,
+        Err(ServiceError::VersionConflict) => OpCommon::of(viewer.look.lang).asked_before,
+        Err(error) => return Err(error.into()),
+    };
+    let mut errors = FieldErrors::default();
+    errors.add("", why);
+    let sheet = sheet(&services, &viewer, &user, disable).await?;
+    Ok(sheet.page_with(Chrome::operator(&viewer, Place::Users), errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::{Lang, Look, hostile};
+
+    #[test]
+    fn hostile_names_stay_text_in_both_languages() {
+        for lang in Lang::ALL {
+            for name in hostile::NAMES {
+                let text = || (*name).to_owned();
+                for is_new in [true, false] {
+                    let mut errors = FieldErrors::default();
+                    for field in ["", "name", "email", "operator", "account"] {
+                        errors.add(field, *name);
+                    }
+                    let page = FormPage {
+                        chrome: Chrome::bare(Look { lang, ..Look::default() }),
+                        t: OpUsers::of(lang),
+                        c: OpCommon::of(lang),
+                        e: Errors::of(lang),
+                        title: text(),
+                        action: "/x".into(),
+                        back: "/y".into(),
+                        button: "b",
+                        version: (!is_new).then_some(1),
+                        once: is_new.then(text),
+                        now: Some(text()),
+                        own: true,
+                        part: true,
+                        removable: !is_new,
+                        roles: vec![("owner", "Owner")],
+                        typed: Typed { name: text(), email: text(), operator: true, account: text(), role: text() },
+                        errors,
+                    };
+                    hostile::check(&page.render().unwrap(), name);
+                }
+            }
         }
-        Err(error) => Err(error.into()),
     }
-}
-async fn disable_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
-    ask(&services, &viewer, &named, true).await
-}
-async fn enable_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
-    ask(&services, &viewer, &named, false).await
-}
-async fn disable(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
-    act(&services, &viewer, &named, true).await
-}
-async fn enable(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
-    act(&services, &viewer, &named, false).await
 }

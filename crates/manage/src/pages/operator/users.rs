@@ -2,13 +2,14 @@
 
 use askama::Template;
 use axum::{Router, extract::State, routing::get};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tollgate_core::{Id, User};
 
 use super::{Asked, Operator, Pager, Which, user_forms};
 use crate::{
     pages::{
         Chrome, Form, Lang, Paged, Place, Viewer, When,
+        address::base_url,
         ask::Shown,
         chrome::role_name,
         render,
@@ -119,7 +120,13 @@ async fn show(State(services): State<Services>, Operator(viewer): Operator, Whic
 }
 
 /// A new link each time; the ones before go on working until they end.
-async fn link(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which, _: Form) -> Paged {
+async fn link(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    headers: HeaderMap,
+    _: Form,
+) -> Paged {
     let user = user(&services, &viewer, &named).await?;
     let (link, _) = services.link_create(&viewer.principal, user.id).await?;
     let t = OpUsers::of(viewer.look.lang);
@@ -127,7 +134,7 @@ async fn link(State(services): State<Services>, Operator(viewer): Operator, Whic
         chrome: Chrome::operator(&viewer, Place::Users),
         title: t.link_title,
         once: t.link_once,
-        secret: format!("{}{}", services.public_url.as_deref().unwrap_or_default(), sign_in_path(&link)),
+        secret: format!("{}{}", base_url(services.public_url.as_deref(), &headers), sign_in_path(&link)),
         copy: t.copy,
         done: t.done,
         done_href: format!("{HERE}/{}", user.id),

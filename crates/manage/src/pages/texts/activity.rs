@@ -16,6 +16,7 @@ texts! {
         what: "What", "Việc gì";
         where_from: "From where", "Từ đâu";
         details: "Details", "Chi tiết";
+        check_filter: "Something in the filter is not right: see what is said beside the field.", "Bộ lọc có chỗ chưa đúng: hãy xem thông báo bên cạnh trường.";
         none: "Nothing was recorded that fits. Widen the filter.", "Không có mục nào phù hợp. Hãy mở rộng bộ lọc.";
         program: "the program ({})", "chương trình ({})";
         somebody: "somebody who is gone", "người dùng không còn tồn tại";
@@ -37,6 +38,9 @@ texts! {
         key_enable: "enabled the API key {}", "đã bật API Key {}";
         key_rotate: "rotated the API key {}", "đã đổi mã của API Key {}";
         key_leak: "reported the API key {} as leaked", "đã báo API Key {} bị lộ";
+        key_leak_told: "reported the API key {} as leaked; it goes on working", "đã báo API Key {} bị lộ; key vẫn hoạt động";
+        token_leak: "reported the access token {} as leaked", "đã báo mã truy cập {} bị lộ";
+        all_leaks: "API keys found in public", "API Key bị phát hiện công khai";
         account_create: "created the account {}", "đã tạo tài khoản {}";
         account_edit: "edited the account {}", "đã sửa tài khoản {}";
         account_suspend: "suspended the account {}", "đã tạm ngưng tài khoản {}";

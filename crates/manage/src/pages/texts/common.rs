@@ -10,6 +10,7 @@ texts! {
         usage: "My usage", "Mức sử dụng của tôi";
         models: "Models", "Mô hình";
         members: "Members", "Thành viên";
+        webhooks: "Webhooks", "Webhook";
         activity: "Activity", "Nhật ký hoạt động";
         profile: "Profile and sign-in", "Hồ sơ và đăng nhập";
         operator: "Operator", "Vận hành";
@@ -37,6 +38,7 @@ texts! {
         suspended_ask: "This account is suspended: its keys are refused. Ask the operator of this service why.", "Tài khoản này đang bị tạm ngưng: các API Key của tài khoản bị từ chối. Hãy hỏi đơn vị vận hành dịch vụ này.";
         done_saved: "Saved.", "Đã lưu.";
         working: "Working…", "Đang xử lý…";
+        unreachable: "The service cannot be reached, so it is not certain whether this was done. Check your connection, then try again.", "Không kết nối được dịch vụ nên chưa rõ thao tác đã được thực hiện hay chưa. Hãy kiểm tra kết nối rồi thử lại.";
         copied: "Copied", "Đã sao chép";
         cancel: "Cancel", "Hủy";
         role_owner: "owner", "chủ sở hữu";

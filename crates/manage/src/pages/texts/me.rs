@@ -5,7 +5,7 @@ texts! {
     Me {
         title: "Profile and sign-in", "Hồ sơ và đăng nhập";
         name: "Name", "Tên";
-        email: "E-mail", "E-mail";
+        email: "E-mail", "Email";
         none: "none", "không có";
         change_name: "Change name", "Đổi tên";
         password: "Password", "Mật khẩu";
@@ -29,6 +29,7 @@ texts! {
         providers: "Identity provider", "Nhà cung cấp danh tính";
         sessions: "Sessions", "Phiên đăng nhập";
         session: "Browser", "Trình duyệt";
+        browser_on: "{} on {}", "{} trên {}";
         unknown_browser: "Unknown browser", "Trình duyệt không rõ";
         this_session: "this session", "phiên này";
         method: "Signed in by", "Đăng nhập bằng";

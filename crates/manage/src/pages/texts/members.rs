@@ -21,11 +21,12 @@ texts! {
         remove_title: "Remove {}?", "Xóa {} khỏi tài khoản?";
         remove_what: "They see nothing of this account any more. Their access tokens here are revoked, and the API keys that they made here stop working at once.", "Người này sẽ không còn thấy gì của tài khoản. Mã truy cập của họ tại đây bị thu hồi và các API Key họ tạo ở đây ngừng hoạt động ngay.";
         remove_group: "Their role comes from a group of the identity provider: as long as they are in it, their next sign-in brings them back.", "Vai trò của họ đến từ một nhóm của nhà cung cấp danh tính: chừng nào còn trong nhóm, lần đăng nhập sau sẽ đưa họ trở lại.";
+        role_changed: "Somebody gave another role meanwhile; nothing of yours was saved. Look at the list, then choose again.", "Người khác vừa đổi vai trò; thay đổi của bạn chưa được lưu. Hãy xem danh sách rồi chọn lại.";
         last_owner: "This is the account's last owner. Make somebody else an owner first.", "Đây là chủ sở hữu cuối cùng của tài khoản. Hãy chỉ định chủ sở hữu khác trước.";
         invitations: "Invitations", "Lời mời";
-        no_invitations: "No invitation waits.", "Không có lời mời nào đang chờ.";
+        no_invitations: "No open invitations.", "Không có lời mời nào đang chờ.";
         invite_title: "Invite somebody", "Mời người tham gia";
-        invite_email: "E-mail", "E-mail";
+        invite_email: "E-mail", "Email";
         invite_email_hint: "Only whoever has this address can accept. Left empty: whoever opens the link first. Nothing is sent: you pass the link on.", "Chỉ người có địa chỉ này mới chấp nhận được. Để trống: ai mở liên kết trước thì được. Không có gì được gửi đi: bạn tự chuyển liên kết.";
         invite_create: "Create link", "Tạo liên kết";
         bad_email: "This is not an e-mail address.", "Đây không phải là địa chỉ e-mail.";

@@ -5,6 +5,7 @@ texts! {
     OpCommon {
         show: "Show", "Hiển thị";
         show_all: "Show all", "Hiển thị tất cả";
+        nothing_yet: "Nothing here yet", "Chưa có gì ở đây";
         nothing_found: "Nothing found", "Không tìm thấy gì";
         created: "Created", "Ngày tạo";
         save: "Save", "Lưu";
@@ -16,6 +17,7 @@ texts! {
         pages: "Pages of this list", "Các trang của danh sách";
         first_page: "First page", "Trang đầu";
         next_page: "Next page", "Trang sau";
+        asked_before: "Somebody changed this after you were asked; nothing was done. Look at it again, then confirm.", "Người khác vừa thay đổi mục này sau khi bạn mở câu hỏi; chưa có gì được thực hiện. Hãy xem lại rồi xác nhận.";
         conflict_now: "Somebody changed it meanwhile; nothing of yours was saved. It is now: {}. Check, then save again.", "Người khác vừa thay đổi mục này; thay đổi của bạn chưa được lưu. Hiện tại là: {}. Hãy kiểm tra rồi lưu lại.";
         and_more: "and {} more", "và {} mục nữa";
         in_force_one: "Done. In force on the one node that serves; {} running streams were ended.", "Xong. Đã có hiệu lực trên nút duy nhất đang phục vụ; đã ngắt {} luồng đang chạy.";
@@ -88,6 +90,12 @@ texts! {
         stops_key: "Its {} active key stops at once, everywhere; running streams are cut.", "{} API Key đang bật của tài khoản ngừng ngay ở mọi nơi; các luồng đang chạy bị ngắt.";
         stops_keys: "Its {} active keys stop at once, everywhere; running streams are cut.", "{} API Key đang bật của tài khoản ngừng ngay ở mọi nơi; các luồng đang chạy bị ngắt.";
         suspend_means: "Its members see that it is suspended. Resuming brings the keys back as they were.", "Thành viên sẽ thấy tài khoản bị tạm ngưng. Khi khôi phục, các API Key hoạt động lại như cũ.";
+        on_leak: "Keys found in public", "API Key bị phát hiện công khai";
+        on_leak_change: "Change what happens to leaked keys", "Đổi cách xử lý API Key bị lộ";
+        on_leak_of: "Keys of {} that are found in public", "API Key của {} bị phát hiện công khai";
+        on_leak_disable: "Switched off at once", "Bị tắt ngay";
+        on_leak_tell: "Go on working; people are told", "Vẫn hoạt động; chỉ thông báo";
+        on_leak_hint: "Published keys are tried by strangers within minutes. Keys that were switched off already stay so.", "Key bị công khai thường bị người lạ thử dùng trong vài phút. Những key đã bị tắt vẫn giữ nguyên.";
         lapse_means: "Nothing is deleted: with a new plan the keys work again.", "Không có gì bị xóa: khi có gói mới, các API Key hoạt động lại.";
         resumes_key: "Its {} active key works again as soon as every node knows, if the plan runs.", "{} API Key đang bật sẽ hoạt động lại ngay khi mọi nút được thông báo, nếu gói còn hiệu lực.";
         resumes_keys: "Its {} active keys work again as soon as every node knows, if the plan runs.", "{} API Key đang bật sẽ hoạt động lại ngay khi mọi nút được thông báo, nếu gói còn hiệu lực.";
@@ -139,6 +147,8 @@ texts! {
         lease_whole: "as long as the process runs (one node, SQLite)", "cho đến khi tiến trình dừng (một nút, SQLite)";
         changes: "Changes applied / all", "Thay đổi đã áp dụng / tất cả";
         current: "up to date", "mới nhất";
+        lost: "{} records of journals could not be read, so at most as many requests are in nobody's usage. Look at the disks of the nodes; tollgate doctor and their logs say more.", "Không đọc được {} bản ghi của nhật ký sử dụng, nên có thể thiếu nhiều nhất bấy nhiêu yêu cầu trong số liệu sử dụng. Hãy kiểm tra đĩa của các nút; tollgate doctor và nhật ký của chúng cho biết thêm.";
+        lost_last: "Last noticed", "Phát hiện lần cuối";
         journal: "Journal not yet counted", "Nhật ký sử dụng chưa tính";
         complete: "Usage complete until", "Số liệu đầy đủ đến";
         nothing_said: "nothing said yet", "chưa có thông tin";
@@ -181,6 +191,7 @@ texts! {
         bad_email: "This is not a mail address.", "Đây không phải địa chỉ email.";
         email_taken: "Another user has this mail address.", "Email này đã có người dùng khác sử dụng.";
         unknown_account: "There is no account of this handle.", "Không có tài khoản với mã này.";
+        made_before: "A user was made with this form already: look at the list. Press the button again only if you want another one.", "Biểu mẫu này đã tạo một người dùng: hãy xem danh sách. Chỉ bấm lại nút nếu bạn muốn tạo thêm người khác.";
         last_operator: "This is the last operator: make another one first.", "Đây là người vận hành cuối cùng: hãy chỉ định người khác trước.";
         disable_of: "Disable {}?", "Vô hiệu hóa {}?";
         enable_of: "Enable {}?", "Kích hoạt {}?";
@@ -213,7 +224,7 @@ texts! {
         ill: "Not answering", "Không phản hồi";
         about: "About", "Thông tin";
         client_gone: "When a client hangs up", "Khi máy khách ngắt kết nối";
-        cancel_means: "cancel: stop the upstream", "cancel: dừng máy chủ";
+        cancel_means: "cancel: stop the upstream", "cancel: dừng xử lý ở máy chủ";
         drain_means: "drain: read on for the usage", "drain: đọc tiếp để tính mức sử dụng";
         credential: "Credential", "Thông tin xác thực";
         set: "set", "đã đặt";
@@ -270,11 +281,11 @@ texts! {
         create: "Add model", "Thêm mô hình";
         none: "Customers need a model to call. Add the first one.", "Khách hàng cần có mô hình để gọi. Hãy thêm mô hình đầu tiên.";
         kind: "Kind", "Loại";
-        kind_chat: "Chat", "Trò chuyện";
-        kind_embedding: "Embedding", "Nhúng";
+        kind_chat: "Chat", "Hội thoại";
+        kind_embedding: "Embedding", "Vector nhúng";
         kind_rerank: "Rerank", "Xếp hạng lại";
-        kind_transcription: "Transcription", "Chuyển giọng nói thành văn bản";
-        kind_speech: "Speech", "Giọng nói";
+        kind_transcription: "Transcription", "Giọng nói thành văn bản";
+        kind_speech: "Speech", "Văn bản thành giọng nói";
         kind_image: "Image", "Hình ảnh";
         price: "Price", "Giá";
         free: "free", "miễn phí";
@@ -308,6 +319,10 @@ texts! {
         bad_tokens: "A whole number above 0.", "Một số nguyên lớn hơn 0.";
         bad_price: "A decimal figure such as 0.50, without a sign.", "Một số thập phân như 0.50, không có dấu.";
         bad_currency: "Three letters, such as USD.", "Ba chữ cái, ví dụ USD.";
+        served_twice: "The same upstream with the same model is in row {} already.", "Máy chủ này với cùng mô hình đã có ở dòng {}.";
+        served_nowhere: "Choose an upstream, or remove the row.", "Hãy chọn một máy chủ hoặc xóa dòng này.";
+        bad_weight: "A weight is a whole number from 0 to 1000000.", "Trọng số là số nguyên từ 0 đến 1000000.";
+        bad_there: "This is no model's name: leave it empty for the same name.", "Đây không phải tên mô hình: để trống nếu dùng cùng tên.";
         bad_served: "Each row names an upstream, perhaps a model there, and a weight of 0 to 1000000; no row is there twice.", "Mỗi dòng gồm một máy chủ, có thể có tên mô hình ở đó, và trọng số từ 0 đến 1000000; không có dòng trùng lặp.";
     }
 }

@@ -4,11 +4,11 @@ texts! {
     /// The sign-in pages.
     SignIn {
         title: "Sign in", "Đăng nhập";
-        email: "E-mail", "E-mail";
+        email: "E-mail", "Email";
         password: "Password", "Mật khẩu";
         go_on: "Sign in", "Đăng nhập";
         or: "or", "hoặc";
-        refused: "This e-mail and password do not sign anybody in. Check both and try again.", "E-mail và mật khẩu này không đúng. Hãy kiểm tra cả hai rồi thử lại.";
+        refused: "This e-mail and password do not sign anybody in. Check both and try again.", "Email và mật khẩu này không đúng. Hãy kiểm tra cả hai rồi thử lại.";
         too_many: "Too many attempts. Wait a minute, then try again.", "Thử quá nhiều lần. Hãy đợi một phút rồi thử lại.";
         no_password: "No password yet, or forgotten?", "Chưa có hoặc quên mật khẩu?";
         no_password_how: "Ask the operator of this service for a one-time sign-in link; it signs you in once, and you can set a password then.", "Hãy xin đơn vị vận hành dịch vụ một liên kết đăng nhập dùng một lần; sau khi đăng nhập bạn có thể đặt mật khẩu.";

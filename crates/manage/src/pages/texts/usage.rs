@@ -72,6 +72,7 @@ texts! {
         others: "Others", "Khác";
         table_title: "Figures", "Số liệu";
         table_caption: "{}: {} lines", "{}: {} dòng";
+        table_caption_largest: "{}: the {} largest lines and all others", "{}: {} dòng lớn nhất và phần còn lại";
         table_caption_one: "{}: {} line", "{}: {} dòng";
         others_lines: "Others ({} lines)", "Khác ({} dòng)";
         others_note: "The 200 lines with the most tokens, and the sum of the others. The CSV has them all.", "200 dòng có nhiều token nhất, cùng tổng các dòng còn lại. Tệp CSV có đầy đủ.";

@@ -71,7 +71,7 @@ fn overview(until: &str) -> UsageOverview {
             series: series.chain([others]).collect(),
         },
         lines,
-        others: Some((sums, 1_234)),
+        others: Some((sums, Some(1_234))),
         total: sums,
         complete_until: until.parse().unwrap(),
         statuses: HashMap::from([(id, KeyStatus::Leaked)]),

@@ -1,30 +1,26 @@
-//! Figures as the usage templates show them: numbers as the language writes them, lines in the order asked for.
+//! What the usage templates show above and around the table: the range in words, tiles, how sure and how fresh the figures
+//! are, the chart.
 
-use std::cmp::Ordering;
+mod amounts;
+mod table;
 
 use tollgate_core::{
-    KeyStatus, Timestamp,
-    money::{Cost, Currency},
+    Timestamp,
     usage::{Bucket, UsageRow, UsageSums},
 };
 
-use super::{
-    question::{Column, Question, Scope},
-    zones::Zone,
-};
+pub(super) use self::table::Table;
+use super::{question::Question, zones::Zone};
 use crate::{
     pages::{
         look::Lang,
         texts::{Usage, fill},
     },
-    services::{UsageLines, UsageOverview, UsagePart, tokens},
+    services::{UsageOverview, UsagePart, tokens},
 };
 
 /// From so old on, figures are said to be behind, in milliseconds.
 const BEHIND_MS: i64 = 10_000;
-/// The smallest cost that is shown: a ten-thousandth of the currency, in nano-units.
-const NANOS_SHOWN: u64 = 100_000;
-const NANOS_OF_CENT: u64 = 10_000_000;
 
 /// The part of the page below its form.
 pub(super) struct Figures {
@@ -82,56 +78,6 @@ pub(super) struct ChartRow {
     pub(super) label: String,
     /// Each amount as a number and as text.
     pub(super) amounts: Vec<(u64, String)>,
-}
-
-/// The table.
-pub(super) struct Table {
-    pub(super) caption: String,
-    pub(super) columns: Vec<Head>,
-    pub(super) lines: Vec<Line>,
-    pub(super) others: Option<Line>,
-    pub(super) total: Line,
-    /// How many columns stand before the amounts.
-    pub(super) leads: usize,
-}
-/// A column's head.
-pub(super) struct Head {
-    pub(super) id: &'static str,
-    pub(super) label: &'static str,
-    /// The query that sorts by it.
-    pub(super) query: String,
-    /// `aria-sort`, where the table is sorted by it.
-    pub(super) sorted: Option<&'static str>,
-    pub(super) number: bool,
-}
-/// A line of the table.
-pub(super) struct Line {
-    pub(super) leads: Vec<Lead>,
-    pub(super) sums: Sums,
-    /// What is not exact: the kind of mark and its words.
-    pub(super) marks: Vec<String>,
-}
-/// What a line is about.
-pub(super) struct Lead {
-    pub(super) label: &'static str,
-    pub(super) name: String,
-    pub(super) hint: Option<String>,
-    pub(super) status: Option<&'static str>,
-    pub(super) is_bad: bool,
-    /// Where it leads, and what for.
-    pub(super) link: Option<(String, &'static str)>,
-}
-/// The amounts of a line.
-pub(super) struct Sums {
-    pub(super) input: String,
-    pub(super) cached: Option<String>,
-    pub(super) output: String,
-    pub(super) reasoning: Option<String>,
-    pub(super) total: String,
-    pub(super) beside: Vec<String>,
-    pub(super) requests: String,
-    pub(super) failed: String,
-    pub(super) cost: String,
 }
 
 /// How a page is to be shown.
@@ -248,13 +194,6 @@ impl Show<'_> {
         let there = classes.into_iter().filter(|(number, _)| *number > 0);
         there.map(|(number, text)| fill("{} {}", &[&self.percent(number, total.requests), &text])).collect()
     }
-    /// What is not exact in a line.
-    fn marks(&self, sums: &UsageSums) -> Vec<String> {
-        let [_, partial, estimated, unknown] = sums.by_class;
-        let classes = [(partial, self.t.partial), (estimated, self.t.estimated), (unknown, self.t.not_known)];
-        let there = classes.into_iter().filter(|(number, _)| *number > 0);
-        there.map(|(number, text)| fill(text, &[&self.percent(number, sums.requests)])).collect()
-    }
 
     fn chart(&self, overview: &UsageOverview) -> Chart {
         let chart = &overview.chart;
@@ -323,274 +262,18 @@ impl Show<'_> {
             _ => fill(self.t.hours_ago, &[&number(seconds / 3_600)]),
         }
     }
-
-    fn table(&self, mut overview: UsageOverview) -> Table {
-        let mut rows = std::mem::take(&mut overview.lines);
-        if let Some((column, down)) = self.question.sort {
-            rows.sort_by(|a, b| {
-                let order = self.order(&overview, column, a, b);
-                if down { order.reverse() } else { order }
-            });
-        }
-        let lines: Vec<Line> = rows
-            .iter()
-            .map(|row| Line {
-                leads: self.leads(&overview, row),
-                marks: self.marks(&row.sums),
-                sums: self.sums(&row.sums, overview.costs.of(row.model.as_ref())),
-            })
-            .collect();
-        let summed = |name: String, sums: &UsageSums| Line {
-            leads: vec![Lead { name, label: "", hint: None, status: None, is_bad: false, link: None }],
-            marks: self.marks(sums),
-            sums: self.sums(sums, overview.costs.only.or_else(|| overview.costs.of(self.question.model.as_ref()))),
-        };
-        let others = overview.others.as_ref().map(|(sums, number)| {
-            let number = u64::try_from(*number).unwrap_or(u64::MAX);
-            summed(fill(self.t.others_lines, &[&self.lang.count(number)]), sums)
-        });
-        let all = lines.len() + overview.others.as_ref().map_or(0, |(_, number)| *number);
-        let all = u64::try_from(all).unwrap_or(u64::MAX);
-        let caption = if all == 1 { self.t.table_caption_one } else { self.t.table_caption };
-        let columns = self.columns();
-        Table {
-            caption: fill(caption, &[&self.range(), &self.lang.count(all)]),
-            leads: columns.iter().filter(|column| !column.number).count(),
-            columns,
-            others,
-            total: summed(self.t.total.to_owned(), &overview.total),
-            lines,
-        }
-    }
-    fn columns(&self) -> Vec<Head> {
-        let t = self.t;
-        let leads: &[Column] = match self.question.lines {
-            UsageLines::Model => &[Column::Model],
-            UsageLines::Key => &[Column::Key],
-            UsageLines::ModelAndKey => &[Column::Model, Column::Key],
-            UsageLines::Account => &[Column::Account],
-            UsageLines::AccountAndModel => &[Column::Account, Column::Model],
-            UsageLines::Day | UsageLines::Hour => &[Column::Time],
-        };
-        let amounts = [Column::Input, Column::Output, Column::Total, Column::Requests, Column::Failed, Column::Cost];
-        // Without a wish: the largest first, or in order of time.
-        let usual = if leads == [Column::Time] { (Column::Time, false) } else { (Column::Total, true) };
-        let sorted = self.question.sort.unwrap_or(usual);
-        let columns = leads.iter().chain(&amounts).map(|column| Head {
-            id: column.as_str(),
-            label: match column {
-                Column::Account => t.account,
-                Column::Model => t.model,
-                Column::Key => t.key,
-                Column::Time if self.question.lines == UsageLines::Hour => t.hour,
-                Column::Time => t.day,
-                Column::Input => t.input_tokens,
-                Column::Output => t.output_tokens,
-                Column::Total => t.total_usage,
-                Column::Requests => t.requests,
-                Column::Failed => t.failures,
-                Column::Cost => t.cost,
-            },
-            query: {
-                let down = if sorted.0 == *column { !sorted.1 } else { column.is_amount() };
-                self.question.with(|question| question.sort = Some((*column, down))).query()
-            },
-            sorted: (sorted.0 == *column).then_some(if sorted.1 { "descending" } else { "ascending" }),
-            number: column.is_amount(),
-        });
-        columns.collect()
-    }
-    fn order(&self, overview: &UsageOverview, column: Column, a: &UsageRow, b: &UsageRow) -> Ordering {
-        let account = |row: &UsageRow| {
-            row.account.and_then(|id| overview.accounts.get(&id)).map(|(_, name)| name.as_str().to_lowercase())
-        };
-        let key = |row: &UsageRow| row.key.as_ref().map(|(_, name, _)| name.as_str().to_lowercase());
-        let model = |row: &UsageRow| row.model.as_ref().map(|model| model.as_str().to_lowercase());
-        match column {
-            Column::Account => account(a).cmp(&account(b)),
-            Column::Key => key(a).cmp(&key(b)),
-            Column::Model => model(a).cmp(&model(b)),
-            Column::Time => a.start.cmp(&b.start),
-            Column::Input => a.sums.units.input.cmp(&b.sums.units.input),
-            Column::Output => a.sums.units.output.cmp(&b.sums.units.output),
-            Column::Total => tokens(&a.sums).cmp(&tokens(&b.sums)),
-            Column::Requests => a.sums.requests.cmp(&b.sums.requests),
-            Column::Failed => a.sums.failed.cmp(&b.sums.failed),
-            Column::Cost => a.sums.cost.cmp(&b.sums.cost),
-        }
-    }
-
-    /// What a line is about, in the order of the columns.
-    fn leads(&self, overview: &UsageOverview, row: &UsageRow) -> Vec<Lead> {
-        let t = self.t;
-        let plain = |label, name: Option<String>| Lead {
-            label,
-            name: name.unwrap_or_else(|| t.unknown.to_owned()),
-            hint: None,
-            status: None,
-            is_bad: false,
-            link: None,
-        };
-        let only = |question: Question| format!("{}?{}", self.path, question.query());
-        let model = || Lead {
-            link: row
-                .model
-                .clone()
-                .filter(|_| self.question.model.is_none())
-                .map(|model| (only(self.question.with(|question| question.model = Some(model))), t.only_model)),
-            ..plain(t.model, row.model.as_ref().map(ToString::to_string))
-        };
-        let key = || match &row.key {
-            None => plain(t.key, None),
-            Some((id, name, hint)) => {
-                let status = overview.statuses.get(id).copied();
-                Lead {
-                    hint: Some(hint.to_string()),
-                    status: status.and_then(|status| self.status(status)),
-                    is_bad: matches!(status, Some(KeyStatus::Revoked | KeyStatus::Leaked)),
-                    link: self
-                        .question
-                        .key
-                        .is_none()
-                        .then(|| (only(self.question.with(|question| question.key = Some(*id))), t.only_key)),
-                    ..plain(t.key, Some(name.to_string()))
-                }
-            }
-        };
-        let account = || {
-            let caption = row.account.and_then(|id| overview.accounts.get(&id));
-            Lead {
-                hint: caption.map(|(handle, _)| handle.to_string()),
-                link: caption.map(|(handle, _)| (self.account_usage(handle.as_str()), t.open_account)),
-                ..plain(t.account, caption.map(|(_, name)| name.to_string()))
-            }
-        };
-        match self.question.lines {
-            UsageLines::Model => vec![model()],
-            UsageLines::Key => vec![key()],
-            UsageLines::ModelAndKey => vec![model(), key()],
-            UsageLines::Account => vec![account()],
-            UsageLines::AccountAndModel => vec![account(), model()],
-            UsageLines::Day => vec![plain(t.day, Some(self.begins(Bucket::Day, row.start)))],
-            UsageLines::Hour => vec![plain(t.hour, Some(self.begins(Bucket::Hour, row.start)))],
-        }
-    }
-    /// The same range on an account's own page.
-    fn account_usage(&self, handle: &str) -> String {
-        let question = self.question.with(|question| {
-            question.scope = Scope::Account;
-            question.lines = UsageLines::ModelAndKey;
-            (question.account, question.sort) = (None, None);
-        });
-        format!("/a/{handle}/usage?{}", question.query())
-    }
-    /// The word for a key that is not active.
-    const fn status(&self, status: KeyStatus) -> Option<&'static str> {
-        match status {
-            KeyStatus::Active => None,
-            KeyStatus::Disabled => Some(self.t.status_disabled),
-            KeyStatus::Expired => Some(self.t.status_expired),
-            KeyStatus::Revoked => Some(self.t.status_revoked),
-            KeyStatus::Leaked => Some(self.t.status_leaked),
-        }
-    }
-
-    fn sums(&self, sums: &UsageSums, currency: Option<Currency>) -> Sums {
-        let units = sums.units;
-        let part = |text, number: u64| (number > 0).then(|| fill(text, &[&self.lang.count(number)]));
-        let audio = (units.audio_ms > 0).then(|| fill(self.t.audio_seconds, &[&self.seconds(units.audio_ms)]));
-        Sums {
-            input: self.lang.count(units.input),
-            cached: part(self.t.cached, units.cached_input),
-            output: self.lang.count(units.output),
-            reasoning: part(self.t.reasoning, units.reasoning),
-            total: self.lang.count(tokens(sums)),
-            beside: audio.into_iter().chain(part(self.t.image_count, units.images)).collect(),
-            requests: self.lang.count(sums.requests),
-            failed: self.lang.count(sums.failed),
-            cost: match currency {
-                None if sums.cost == Cost::default() => self.cost(sums.cost, None),
-                None => "—".to_owned(),
-                Some(currency) => self.cost(sums.cost, Some(currency)),
-            },
-        }
-    }
-
-    const fn point(&self) -> char {
-        match self.lang {
-            Lang::En => '.',
-            Lang::Vi => ',',
-        }
-    }
-    /// Seconds with a tenth.
-    fn seconds(&self, ms: u64) -> String {
-        let tenths = ms.saturating_add(50) / 100;
-        format!("{}{}{}", self.lang.count(tenths / 10), self.point(), tenths % 10)
-    }
-    /// A share in whole percent; never 0 or 100 where it is not that.
-    fn percent(&self, part: u64, of: u64) -> String {
-        let (part, of) = (u128::from(part), u128::from(of.max(1)));
-        let percent = (part * 100 + of / 2) / of;
-        if percent == 0 && part > 0 {
-            return self.t.below_one.to_owned();
-        }
-        format!("{}%", if percent >= 100 && part < of { 99 } else { percent })
-    }
-    /// An amount of money: to the cent, below one to the ten-thousandth. The CSV has every place.
-    fn cost(&self, cost: Cost, currency: Option<Currency>) -> String {
-        let nanos = cost.nanos().unsigned_abs();
-        let finest = nanos.saturating_add(NANOS_SHOWN / 2) / NANOS_SHOWN;
-        let amount = if nanos > 0 && nanos < NANOS_SHOWN {
-            format!("< 0{}0001", self.point())
-        } else if finest < 10_000 && !finest.is_multiple_of(100) {
-            format!("0{}{finest:04}", self.point())
-        } else {
-            let cents = nanos.saturating_add(NANOS_OF_CENT / 2) / NANOS_OF_CENT;
-            format!("{}{}{:02}", self.lang.count(cents / 100), self.point(), cents % 100)
-        };
-        let sign = if cost.nanos() < 0 { "−" } else { "" };
-        currency.map_or_else(|| format!("{sign}{amount}"), |currency| format!("{sign}{amount} {currency}"))
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::question::Scope, *};
 
     const NOW: &str = "2026-11-20T18:30:00Z";
 
-    fn with_show<T>(lang: Lang, query: &str, look: impl FnOnce(&Show<'_>) -> T) -> T {
+    pub(super) fn with_show<T>(lang: Lang, query: &str, look: impl FnOnce(&Show<'_>) -> T) -> T {
         let (now, t) = (NOW.parse().unwrap(), Usage::of(lang));
         let question = Question::read(query, Scope::Account, Zone::utc(), now, t).0;
         look(&Show { t, lang, question: &question, path: "/a/x/usage", now })
-    }
-
-    #[test]
-    fn money_is_shown_to_the_cent_and_small_money_finer() {
-        let shown =
-            |lang, nanos| with_show(lang, "", |show| show.cost(Cost::from_nanos(nanos), Some(Currency::default())));
-        for (nanos, text) in [
-            (0, "0.00 USD"),
-            (1, "< 0.0001 USD"),
-            (99_999, "< 0.0001 USD"),
-            (100_000, "0.0001 USD"),
-            (1_500_000, "0.0015 USD"),
-            (500_000_000, "0.50 USD"),
-            (999_990_000, "1.00 USD"),
-            (1_234_567_890_000, "1,234.57 USD"),
-        ] {
-            assert_eq!(shown(Lang::En, nanos), text, "{nanos}");
-        }
-        assert_eq!(shown(Lang::Vi, 1_234_567_890_000), "1.234,57 USD");
-    }
-
-    #[test]
-    fn shares_are_never_rounded_to_all_or_nothing() {
-        let percent = |part, of| with_show(Lang::En, "", |show| show.percent(part, of));
-        assert_eq!(
-            [(0, 5), (1, 1_000), (1, 50), (999, 1_000), (5, 5), (0, 0)].map(|(part, of)| percent(part, of)),
-            ["0%", "below 1%", "2%", "99%", "100%", "0%"]
-        );
     }
 
     #[test]

@@ -121,8 +121,8 @@ pub struct OverviewInput {
 pub struct UsageOverview {
     /// The lines: the largest first, or in order of time.
     pub lines: Vec<UsageRow>,
-    /// The sum of lines that are not shown, and how many they are.
-    pub others: Option<(UsageSums, usize)>,
+    /// The sum of lines that are not shown, and how many they are, where that is known.
+    pub others: Option<(UsageSums, Option<usize>)>,
     /// The sum of all.
     pub total: UsageSums,
     /// Tokens over time.
@@ -252,7 +252,8 @@ impl Services {
             (store.usage_report(&query).await.map_err(too_long)?, None)
         } else {
             let top = store.usage_top(&query, MOST_LINES).await.map_err(too_long)?;
-            (top.rows, (top.rest_rows > 0).then_some((top.rest, top.rest_rows)))
+            let none_left = top.rest_rows.map_or(top.rest.requests == 0, |number| number == 0);
+            (top.rows, (!none_left).then_some((top.rest, top.rest_rows)))
         };
         let mut total = UsageSums::default();
         let rest = others.as_ref().map(|(rest, _)| rest);

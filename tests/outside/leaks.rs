@@ -1,0 +1,162 @@
+//! Keys that were found in public: from a report to a key that is dead, on every node.
+
+use tokio::io::AsyncWriteExt as _;
+use tollgate_tests::{
+    Engine, House, Node, eventually,
+    github::{FakeGithub, entry},
+    house::chat,
+    json, on_both,
+};
+
+on_both!(
+    github_reports_a_key_and_its_stream_is_cut_and_its_next_request_refused,
+    anybody_reports_a_key_and_it_dies_and_an_owner_brings_it_back,
+    a_report_is_followed_though_its_sender_hangs_up,
+    an_account_may_be_set_to_be_told_only,
+);
+
+async fn house_with(github: &FakeGithub, engine: Engine) -> House {
+    House::open_with(engine, |options, _| options.member("leaks", &github.setting())).await
+}
+
+async fn github_reports_a_key_and_its_stream_is_cut_and_its_next_request_refused(engine: Engine) {
+    let github = FakeGithub::start().await;
+    let house = house_with(&github, engine).await;
+    let (key, other) = (house.key(&["chat-a"]).await, house.key(&["chat-a"]).await);
+    let mut stream = house.chat(&key.key, "chat-a", json!({"stream": true, "fake": {"stall_at": 1}})).stream().await;
+    stream.next_event().await.unwrap().unwrap();
+    let entries = json!([entry("tg_none", ""), entry(&key.key, "https://github.com/a/b/blob/c/d")]);
+    let answer = github.report(house.http(), &entries).send().await.expect(200).json();
+    assert_eq!([&answer[0]["label"], &answer[1]["label"]], ["false_positive", "true_positive"], "{answer}");
+    let events = stream.events().await.unwrap();
+    assert!(events.last().unwrap().contains("api_key_leaked"), "{events:?}");
+    assert!(!events.iter().any(|event| event == "[DONE]"), "{events:?}");
+    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_leaked");
+    assert_eq!(house.ask(&other.key, "chat-a").await, "200");
+    // Again, and again out of order: nothing more happens.
+    for entries in [entries, json!([entry(&key.key, "https://github.com/a/b/blob/c/d")])] {
+        github.report(house.http(), &entries).send().await.expect(200);
+    }
+    let shown = house.api("GET", &format!("keys/{}", key.id)).send().await.expect(200).json();
+    assert_eq!((&shown["status"], &shown["leak"]["reports"]), (&json!("leaked"), &json!(3)), "{shown}");
+    assert_eq!(shown["leak"]["found_at"], "https://github.com/a/b/blob/c/d");
+    let log = house.api("GET", "audit?action=key.leak").send().await.expect(200).json();
+    assert_eq!(log["data"].as_array().unwrap().len(), 1, "{log}");
+    assert_eq!(github.asked(), 1);
+    assert!(!house.node.log().contains(&key.key));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_reported_to_one_node_is_dead_on_the_other_when_the_answer_comes() {
+    let github = FakeGithub::start().await;
+    let house = house_with(&github, Engine::Postgres).await;
+    let other = second_node(&house).await;
+    let key = house.key(&["chat-a"]).await;
+    let ask = async |node: &Node| chat(node.http(), &key.key, "chat-a", json!({})).send().await.answer();
+    eventually("the key works on the other node", async || (ask(&other).await == "200").then_some(())).await;
+    let stalled = json!({"stream": true, "fake": {"stall_at": 1}});
+    let mut streams = Vec::new();
+    for http in [house.http(), other.http()] {
+        let mut stream = chat(http, &key.key, "chat-a", stalled.clone()).stream().await;
+        stream.next_event().await.unwrap().unwrap();
+        streams.push(stream);
+    }
+    github.report(house.http(), &json!([entry(&key.key, "")])).send().await.expect(200);
+    for node in [&house.node, &other] {
+        assert_eq!(ask(node).await, "401 api_key_leaked");
+    }
+    for mut stream in streams {
+        let events = stream.events().await.unwrap();
+        assert!(events.last().unwrap().contains("api_key_leaked"), "{events:?}");
+    }
+    // The same by the API, at the other node: it says which nodes have confirmed.
+    let key = house.key(&["chat-a"]).await;
+    let reported = other.http().post("/api/v1/leaks", &json!({"keys": [key.key]})).bearer(&house.token).send().await;
+    let reported = reported.expect(200).json();
+    assert_eq!(reported["effective"]["nodes"].as_array().unwrap().len(), 2, "{reported}");
+    assert_eq!(reported["data"][0]["outcome"], "ended");
+    for node in [&house.node, &other] {
+        assert_eq!(chat(node.http(), &key.key, "chat-a", json!({})).send().await.answer(), "401 api_key_leaked");
+    }
+}
+
+/// A second node on the house's store.
+async fn second_node(house: &House) -> Node {
+    let mut options = house.node.options().clone();
+    options.directory = house.directory.path().join("second");
+    std::fs::create_dir_all(&options.directory).unwrap();
+    let master_key = options.directory.join("master.key");
+    std::fs::copy(house.node.options().directory.join("master.key"), master_key).unwrap();
+    options.start().await
+}
+
+async fn anybody_reports_a_key_and_it_dies_and_an_owner_brings_it_back(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    let owner = house.token_of("default", "owner").await;
+    assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+    let paste = "https://paste.example/x";
+    let tell = async |place: &str| {
+        let told = house.http().post("/leaks", &json!({"keys": [key.key], "found_at": place})).send().await;
+        told.expect(202).json()
+    };
+    let words = house.http().post("/leaks", &json!({"keys": ["nothing"]})).send().await.expect(202).json();
+    let dies = async || {
+        eventually("the key is dead", async || {
+            (house.ask(&key.key, "chat-a").await == "401 api_key_leaked").then_some(())
+        })
+        .await;
+    };
+    assert_eq!(tell(paste).await, words, "nothing tells a key from anything else");
+    dies().await;
+    let back = house.api_as(&owner, "POST", &format!("keys/{}/enable", key.id)).json(&json!({})).send().await;
+    let back = back.expect(200).json();
+    assert_eq!((&back["status"], &back["leak"]), (&json!("active"), &json!(null)), "{back}");
+    assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+    let log = house.api_as(&owner, "GET", "audit?action=key.enable").send().await.expect(200).json();
+    assert_eq!(log["data"][0]["detail"]["reported"][0]["found_at"], paste, "{log}");
+    // The owner knew of that place. Reported by its own account it is settled too, and the answer says so.
+    let again = json!({"keys": [key.key], "found_at": paste});
+    let again = house.api_as(&owner, "POST", "leaks").json(&again).send().await.expect(200).json();
+    assert_eq!(again["data"][0]["outcome"], "unchanged", "{again}");
+    assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+    tell("https://elsewhere.example").await;
+    dies().await;
+}
+
+async fn a_report_is_followed_though_its_sender_hangs_up(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    let body = json!({"keys": [key.key]}).to_string();
+    let head = format!(
+        "POST /api/v1/leaks HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        house.token,
+        body.len()
+    );
+    let mut connection = house.http().tcp().await;
+    connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    connection.shutdown().await.unwrap();
+    drop(connection);
+    eventually("the key is dead", async || (house.ask(&key.key, "chat-a").await == "401 api_key_leaked").then_some(()))
+        .await;
+}
+
+async fn an_account_may_be_set_to_be_told_only(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    house.cli().run(&["accounts", "edit", "default", "--on-leak", "sometimes"]).expect(2);
+    let edited = house.cli().run(&["accounts", "edit", "default", "--on-leak", "tell"]).expect(0);
+    assert!(edited.stdout.contains("tell"), "{edited:?}");
+    let report = json!({"keys": [key.key], "found_at": "https://a.example"});
+    let told = house.api("POST", "leaks").json(&report).send().await.expect(200).json();
+    assert_eq!((&told["data"][0]["outcome"], &told["data"][0]["status"]), (&json!("told"), &json!("active")), "{told}");
+    assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+    let shown = house.cli().run(&["keys", "show", &key.id]).expect(0);
+    assert!(shown.stdout.contains("reported by api (reports: 1)") && shown.stdout.contains("a.example"), "{shown:?}");
+    // Nobody but the operator takes the safeguard away.
+    let owner = house.token_of("default", "owner").await;
+    house.api_as(&owner, "PATCH", "accounts/default").json(&json!({"on_leak": "tell"})).send().await.expect(403);
+    house.cli().run(&["accounts", "edit", "default", "--on-leak", "disable"]).expect(0);
+    house.api("POST", "leaks").json(&report).send().await.expect(200);
+    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_leaked");
+}
