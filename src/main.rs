@@ -26,7 +26,7 @@ use std::{alloc::System, process::ExitCode};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Memory is wiped when it is freed: what a request's head, an answer or a page held of a secret goes with it, also
-/// where a library kept the copy. See `docs/decisions/0011-what-memory-holds.md`.
+/// where a library kept the copy. See `docs/decisions/0012-what-memory-holds.md`.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
