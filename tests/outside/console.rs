@@ -62,6 +62,11 @@ async fn keys_are_rotated_and_switched_models_tried_accounts_suspended() {
     browser::run(&House::open(Engine::Sqlite).await, "beyond", json!({})).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leaked_key_stands_out_and_its_page_says_what_to_do() {
+    browser::run(&House::open(Engine::Sqlite).await, "leaked", json!({})).await;
+}
+
 /// Chromium with a profile of its own, looked through when it is closed: cache, storage, history, session, forms.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_keeps_no_key() {

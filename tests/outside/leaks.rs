@@ -8,11 +8,14 @@ use tollgate_tests::{
     json, on_both,
 };
 
+use crate::fleet;
+
 on_both!(
     github_reports_a_key_and_its_stream_is_cut_and_its_next_request_refused,
     anybody_reports_a_key_and_it_dies_and_an_owner_brings_it_back,
     a_report_is_followed_though_its_sender_hangs_up,
     an_account_may_be_set_to_be_told_only,
+    what_a_scan_finds_and_reports_is_dead,
 );
 
 async fn house_with(github: &FakeGithub, engine: Engine) -> House {
@@ -50,7 +53,7 @@ async fn github_reports_a_key_and_its_stream_is_cut_and_its_next_request_refused
 async fn what_was_reported_to_one_node_is_dead_on_the_other_when_the_answer_comes() {
     let github = FakeGithub::start().await;
     let house = house_with(&github, Engine::Postgres).await;
-    let other = second_node(&house).await;
+    let other = fleet::second_node(&house).await;
     let key = house.key(&["chat-a"]).await;
     let ask = async |node: &Node| chat(node.http(), &key.key, "chat-a", json!({})).send().await.answer();
     eventually("the key works on the other node", async || (ask(&other).await == "200").then_some(())).await;
@@ -78,16 +81,6 @@ async fn what_was_reported_to_one_node_is_dead_on_the_other_when_the_answer_come
     for node in [&house.node, &other] {
         assert_eq!(chat(node.http(), &key.key, "chat-a", json!({})).send().await.answer(), "401 api_key_leaked");
     }
-}
-
-/// A second node on the house's store.
-async fn second_node(house: &House) -> Node {
-    let mut options = house.node.options().clone();
-    options.directory = house.directory.path().join("second");
-    std::fs::create_dir_all(&options.directory).unwrap();
-    let master_key = options.directory.join("master.key");
-    std::fs::copy(house.node.options().directory.join("master.key"), master_key).unwrap();
-    options.start().await
 }
 
 async fn anybody_reports_a_key_and_it_dies_and_an_owner_brings_it_back(engine: Engine) {
@@ -159,4 +152,29 @@ async fn an_account_may_be_set_to_be_told_only(engine: Engine) {
     house.cli().run(&["accounts", "edit", "default", "--on-leak", "disable"]).expect(0);
     house.api("POST", "leaks").json(&report).send().await.expect(200);
     assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_leaked");
+}
+
+async fn what_a_scan_finds_and_reports_is_dead(engine: Engine) {
+    let house = House::open(engine).await;
+    let (found, safe) = (house.key(&["chat-a"]).await, house.key(&["chat-a"]).await);
+    let tree = tempfile::tempdir().unwrap();
+    std::fs::write(tree.path().join(".env"), format!("API_KEY={}\n", found.key)).unwrap();
+    let scan = async |more: &[&str]| {
+        let mut command = tollgate_tests::node::command();
+        command.arg("scan").args(more).arg(tree.path());
+        tokio::task::spawn_blocking(|| tollgate_tests::cli::finish(command, None)).await.unwrap()
+    };
+    let alone = scan(&[]).await.expect(1);
+    assert!(alone.stdout.contains(".env:1:9"), "{alone:?}");
+    assert_eq!(house.ask(&found.key, "chat-a").await, "200", "nobody was asked to report it");
+    let place = "https://git.example/shop";
+    let ran = scan(&["--report", "--url", &house.url(), "--found-at", place]).await.expect(1);
+    assert!(ran.stderr.contains("Reported 1 key"), "{ran:?}");
+    eventually("the key is dead", async || {
+        (house.ask(&found.key, "chat-a").await == "401 api_key_leaked").then_some(())
+    })
+    .await;
+    let shown = house.api("GET", &format!("keys/{}", found.id)).send().await.expect(200).json();
+    assert_eq!((&shown["leak"]["source"], &shown["leak"]["found_at"]), (&json!("public"), &json!(place)), "{shown}");
+    assert_eq!(house.ask(&safe.key, "chat-a").await, "200");
 }

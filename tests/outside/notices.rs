@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use tollgate_tests::{
-    Engine, FakeUpstream, House, NodeOptions, Python, Value, cli, json, on_both,
+    Engine, House, NodeOptions, Python, Value, cli, eventually,
+    github::{FakeGithub, entry},
+    json, on_both,
     tls::{Authority, Identity, self_signed},
 };
 
@@ -13,6 +15,7 @@ on_both!(
     a_mail_server_that_cannot_prove_itself_or_is_not_encrypted_gets_nothing,
     a_signature_is_what_the_official_package_verifies,
     a_test_of_a_webhook_on_the_command_line_says_what_came_of_it,
+    of_a_leaked_key_its_owner_and_operators_are_told_once_by_mail_and_at_their_endpoints,
 );
 
 const PASSWORD: &str = "mail-password-9d2e";
@@ -48,10 +51,20 @@ impl Mailroom {
     }
     /// A node that sends its mail to that port.
     async fn house(&self, engine: Engine, tls: &str, port: u16) -> House {
-        let house = House::open_bare(engine, FakeUpstream::start().await, |mut options, _| {
+        self.house_with(engine, tls, port, |options| options).await
+    }
+    /// The same with other options.
+    async fn house_with(
+        &self,
+        engine: Engine,
+        tls: &str,
+        port: u16,
+        change: impl FnOnce(NodeOptions) -> NodeOptions,
+    ) -> House {
+        let house = House::open_with(engine, |mut options, _| {
             options.environment.push(("SSL_CERT_FILE".into(), self.path("roots.pem").display().to_string()));
             options.environment.push(("MAIL_PASSWORD".into(), PASSWORD.into()));
-            options.settings(&mail_settings(tls, port))
+            change(options.settings(&mail_settings(tls, port)))
         })
         .await;
         for user in house.api("GET", "users").send().await.expect(200).json()["data"].as_array().unwrap() {
@@ -170,7 +183,7 @@ async fn a_mail_that_a_killed_node_was_sending_is_sent_after_its_start() {
     let server = room.server("starttls", &identity, &["mute=1"]).await;
     let house = room.house(Engine::Sqlite, "starttls", server.port()).await;
     let test = tokio::spawn(house.api("POST", "mail/test").json(&json!({})).try_send());
-    tollgate_tests::eventually("the mail is on its way", async || {
+    eventually("the mail is on its way", async || {
         let audit = house.api("GET", "audit?action=mail.test").send().await.expect(200).json();
         (!audit["data"].as_array().unwrap().is_empty()).then_some(())
     })
@@ -212,4 +225,87 @@ async fn a_test_of_a_webhook_on_the_command_line_says_what_came_of_it(engine: En
     cli.run(&["webhooks", "remove", &id, "--yes"]).expect(0);
     cli.run(&["webhooks", "show", &id]).expect(1);
     cli.run(&["mail", "test"]).expect(1);
+}
+
+/// An endpoint of somebody: who posts to it, and what came.
+struct Endpoint {
+    receiver: Python,
+    secret: PathBuf,
+}
+
+impl Endpoint {
+    async fn start(house: &House, name: &str) -> Self {
+        let secret = house.directory.path().join(format!("{name}-secret"));
+        let arguments = [secret.display().to_string()];
+        let receiver = Python::start("webhook_receiver.py", &house.directory.path().join(name), &arguments).await;
+        Self { receiver, secret }
+    }
+    /// Makes the webhook that posts to it.
+    async fn register(&self, house: &House, more: Value) {
+        let mut new = json!({"name": "h", "url": format!("http://127.0.0.1:{}/", self.receiver.port())});
+        new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let made = house.api("POST", "webhooks").json(&new).send().await.expect(201).json();
+        std::fs::write(&self.secret, made["secret"].as_str().unwrap()).unwrap();
+    }
+}
+
+async fn of_a_leaked_key_its_owner_and_operators_are_told_once_by_mail_and_at_their_endpoints(engine: Engine) {
+    let (room, github) = (Mailroom::open(), FakeGithub::start().await);
+    let server = room.server("starttls", &room.authority.certify(&["127.0.0.1"]), &[]).await;
+    let setting = github.setting();
+    let house = room.house_with(engine, "starttls", server.port(), |options| options.member("leaks", &setting)).await;
+    let ours = Endpoint::start(&house, "ours").await;
+    ours.register(&house, json!({"deployment": true})).await;
+    // Two accounts: what is one's is not told to the other.
+    for (handle, role, email) in [
+        ("acme", "owner", "ann@acme.example"),
+        ("acme", "viewer", "vic@acme.example"),
+        ("other", "owner", "olga@other.example"),
+    ] {
+        let account = json!({"handle": handle, "name": handle, "plan": "unlimited"});
+        house.api("POST", "accounts").json(&account).send().await;
+        let membership = json!([{"account": handle, "role": role}]);
+        let user = json!({"name": email, "email": email, "memberships": membership});
+        house.api("POST", "users").json(&user).send().await.expect(201);
+    }
+    let key = house.key_with(json!({"account": "acme", "name": "In a repository", "models": ["chat-a"]})).await;
+    assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+    let place = "https://github.com/acme/shop/blob/main/config.py";
+    let entries = json!([entry(&key.key, place)]);
+    let answer = github.report(house.http(), &entries).send().await.expect(200).json();
+    assert_eq!(answer[0]["label"], "true_positive", "{answer}");
+    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_leaked");
+
+    let mails = server.says(2).await;
+    let mut receivers: Vec<_> = mails.iter().map(|mail| mail["to"][0].as_str().unwrap()).collect();
+    receivers.sort_unstable();
+    assert_eq!(receivers, ["ann@acme.example", "operator@example.com"], "{mails:?}");
+    for mail in &mails {
+        let text = mail["text"].as_str().unwrap();
+        assert_eq!(
+            mail["headers"]["subject"], "API key “In a repository” was found in public and is disabled",
+            "{mail}"
+        );
+        assert!(text.contains(place) && text.contains(&key.key[..15]) && text.contains("/a/acme/keys"), "{text}");
+        assert!(!mail.to_string().contains(&key.key));
+    }
+    let posted = ours.receiver.says(1).await;
+    let (body, verified) = (&posted[0]["body"], &posted[0]["verified"]);
+    assert_eq!((verified, &body["type"]), (&json!(true), &json!("key.leaked")), "{posted:?}");
+    let data = &body["data"];
+    assert_eq!((&data["key"], &data["disabled"]), (&json!(key.id), &json!(true)), "{body}");
+    assert_eq!((&data["found_at"], &data["source"]), (&json!(place), &json!("github")), "{body}");
+    assert!(!posted[0].to_string().contains(&key.key));
+
+    // Again by each way, then another key: what comes after is of the other key alone.
+    github.report(house.http(), &entries).send().await.expect(200);
+    house.http().post("/leaks", &json!({"keys": [key.key]})).send().await.expect(202);
+    house.api("POST", "leaks").json(&json!({"keys": [key.key], "found_at": "elsewhere"})).send().await.expect(200);
+    let next = house.key_with(json!({"account": "acme", "name": "Next", "models": ["chat-a"]})).await;
+    house.api("POST", "leaks").json(&json!({"keys": [next.key]})).send().await.expect(200);
+    let mails = server.says(4).await;
+    assert_eq!(mails.len(), 4, "{mails:?}");
+    assert!(mails[2..].iter().all(|mail| mail["headers"]["subject"].as_str().unwrap().contains("“Next”")), "{mails:?}");
+    let posted = ours.receiver.says(2).await;
+    assert_eq!((posted.len(), &posted[1]["body"]["data"]["key"]), (2, &json!(next.id)), "{posted:?}");
 }

@@ -74,7 +74,7 @@ pub(super) fn of(lang: Lang, name: &str, notices: &[DueNotice], console: Option<
         })
     };
     Letter {
-        subject: one_line(&parts.subject),
+        subject: parts.subject.clone(),
         text: render(Text { t, hello, parts }.render()),
         html: render(Html { lang, t, hello, parts }.render()),
     }
@@ -97,6 +97,7 @@ impl Words<'_> {
                 Parts { subject: self.t.subject_test.to_owned(), lead: self.t.lead_test.to_owned(), ..Parts::default() }
             }
         };
+        parts.subject = one_line(&parts.subject);
         parts.things = notices.iter().take(MOST_THINGS).map(|told| self.facts(told)).collect();
         let left = notices.len().saturating_sub(MOST_THINGS) as u64;
         parts.more = (left > 0).then(|| fill(self.t.and_more, &[&self.lang.count(left)]));

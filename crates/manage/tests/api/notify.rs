@@ -182,7 +182,7 @@ async fn a_private_address_is_not_connected_to_where_the_operator_does_not_allow
     let house = House::open().await;
     let endpoint = Endpoint::start().await;
     let refused = house.post("webhooks", json!({"name": "h", "url": endpoint.url()})).await;
-    assert_eq!(refused.refused(400, "invalid_request")["param"], "url");
+    assert_eq!(refused.refused(400, "invalid_request")["field"], "url");
     // One that was made while it was allowed, or whose name leads there now.
     let secret = SecretText::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into());
     let account = house.store.seed().await.unwrap().account;
