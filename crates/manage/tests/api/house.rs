@@ -218,7 +218,7 @@ impl House {
     ) -> Answer {
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
-            .uri(format!("/api/v1/{path}"))
+            .uri(if path.starts_with('/') { path.to_owned() } else { format!("/api/v1/{path}") })
             .header("authorization", format!("Bearer {token}"));
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -130,7 +130,8 @@ async fn every_documented_endpoint_is_served() {
     let house = House::open().await;
     for (method, path) in tollgate_manage::endpoints() {
         let path = path.replace("{id}", "x").replace("{model}", "x").replace("{upstream}", "x");
-        let path = path.replace("{plan}", "x").replace("{account}", "x").replace("{user}", "x");
+        let path =
+            path.replace("{plan}", "x").replace("{account}", "x").replace("{user}", "x").replace("{delivery}", "x");
         let request = Request::builder().method(method.as_str()).uri(&path).body(Body::empty()).unwrap();
         let answer = house.send(request).await;
         let expected = match (method.as_str(), path.as_str()) {

@@ -91,7 +91,7 @@ texts! {
         stops_keys: "Its {} active keys stop at once, everywhere; running streams are cut.", "{} API Key đang bật của tài khoản ngừng ngay ở mọi nơi; các luồng đang chạy bị ngắt.";
         suspend_means: "Its members see that it is suspended. Resuming brings the keys back as they were.", "Thành viên sẽ thấy tài khoản bị tạm ngưng. Khi khôi phục, các API Key hoạt động lại như cũ.";
         on_leak: "Keys found in public", "API Key bị phát hiện công khai";
-        on_leak_change: "Change what happens to leaked keys", "Đổi cách xử lý API Key bị lộ";
+        on_leak_change: "Change what a leak does", "Đổi cách xử lý khi bị lộ";
         on_leak_of: "Keys of {} that are found in public", "API Key của {} bị phát hiện công khai";
         on_leak_disable: "Switched off at once", "Bị tắt ngay";
         on_leak_tell: "Go on working; people are told", "Vẫn hoạt động; chỉ thông báo";
