@@ -44,7 +44,8 @@ class Keeper:
 
 def authenticate(server, session, envelope, mechanism, data):
     fits = (data.login.decode(), data.password.decode()) == (given["user"], given["password"])
-    return AuthResult(success=fits, auth_data=data.login.decode() if fits else None)
+    # Not handled: the server itself is to say 535.
+    return AuthResult(success=fits, handled=False, auth_data=data.login.decode() if fits else None)
 
 
 async def main():
