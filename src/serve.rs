@@ -6,6 +6,7 @@
 mod deployment;
 mod front;
 mod inference;
+mod intake;
 mod probe;
 mod telling;
 
@@ -19,7 +20,7 @@ use tollgate_gateway::{
     Gateway, GatewayOptions, JournalOptions, Limits, Management, journal::SyncMode, serve_management,
 };
 use tollgate_manage::{
-    Background, ManageOptions,
+    Background, LeakFigures, ManageOptions,
     notify::Notifier,
     services::{bootstrap_operator_token, sign_in_link, sign_in_path},
 };
@@ -27,6 +28,7 @@ use tollgate_manage::{
 pub use deployment::{Deployment, open_store};
 use front::{Front, Watch};
 use inference::OwnGateway;
+use intake::Intake;
 use probe::Prober;
 use telling::Telling;
 
@@ -123,6 +125,7 @@ impl Running {
     pub async fn start(deployment: Deployment, redacted: &Redacted) -> anyhow::Result<Self> {
         let Deployment { settings, world, master_key, store, .. } = &deployment;
         let (watch, background) = (Watch::new(world.clone()), Background::default());
+        let leak_figures = LeakFigures::default();
         let notifier = Notifier::new(settings.notify.clone(), store.clone(), world.clone(), master_key.clone());
         let notifier = notifier.context("mail cannot be sent so")?;
         let manage_options = ManageOptions {
@@ -134,6 +137,7 @@ impl Running {
             public_url: settings.public_url.clone(),
             sign_in: settings.sign_in.clone(),
             leaks: settings.leaks.clone(),
+            leak_figures: leak_figures.clone(),
             background: background.clone(),
             inference: Arc::new(OwnGateway(watch.clone())),
             upstream_health: Arc::new(watch.clone()),
@@ -144,6 +148,7 @@ impl Running {
         let front: Arc<dyn Management> = Arc::new(Front::new(watch.clone(), manage_options));
         let mut registry = telemetry::registry(redacted);
         registry.register_collector(Box::new(Telling(notifier.clone())));
+        registry.register_collector(Box::new(Intake(leak_figures)));
         let options = gateway_options(settings)?;
         let limits = options.limits.clone();
         // All ports before any part: a gateway that serves would have to be stopped again.

@@ -2,7 +2,7 @@
 
 use tokio::io::AsyncWriteExt as _;
 use tollgate_tests::{
-    Engine, House, Node, eventually,
+    Engine, House, Http, Node, eventually,
     github::{FakeGithub, entry},
     house::chat,
     json, on_both,
@@ -47,6 +47,20 @@ async fn github_reports_a_key_and_its_stream_is_cut_and_its_next_request_refused
     assert_eq!(log["data"].as_array().unwrap().len(), 1, "{log}");
     assert_eq!(github.asked(), 1);
     assert!(!house.node.log().contains(&key.key));
+    // Somebody else's signature is refused. Metrics tell both.
+    let stranger = FakeGithub::start_as([7; 32]).await;
+    stranger.report(house.http(), &json!([entry(&key.key, "")])).send().await.expect(400);
+    let metrics = Http::at(house.node.ready()["metrics"].as_str().unwrap());
+    let metrics = metrics.get("/metrics").send().await.expect(200);
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for line in [
+        "tollgate_leak_reports_total{source=\"github\",outcome=\"ended\"} 1",
+        "tollgate_leak_reports_total{source=\"github\",outcome=\"unchanged\"} 2",
+        "tollgate_leak_reports_total{source=\"github\",outcome=\"not_a_key\"} 2",
+        "tollgate_leak_refusals_total{source=\"github\",reason=\"unknown_key\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,7 +45,14 @@ impl FakeGithub {
     /// # Panics
     /// Where no port can be had.
     pub async fn start() -> Self {
-        let signer = SigningKey::from_slice(&[9; 32]).expect("a key");
+        Self::start_as([9; 32]).await
+    }
+    /// Starts one that signs with this key.
+    ///
+    /// # Panics
+    /// Where no port can be had.
+    pub async fn start_as(key: [u8; 32]) -> Self {
+        let signer = SigningKey::from_slice(&key).expect("a key");
         let pem = signer.verifying_key().to_public_key_pem(LineEnding::LF).expect("PEM");
         let identifier = hex(&Sha256::digest(pem.as_bytes()));
         let keys = json!({"public_keys": [{"key_identifier": identifier, "key": pem, "is_current": true}]}).to_string();

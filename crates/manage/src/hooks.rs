@@ -13,12 +13,13 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
+use tollgate_core::leak::LeakSource;
 
 use crate::{
     PeerAddress,
     extract::read_body,
     problem::{self, Problem},
-    services::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal, ServiceError, Services},
+    services::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal, RefusedAs, ServiceError, Services},
 };
 
 const KEY_IDENTIFIER: HeaderName = HeaderName::from_static("github-public-key-identifier");
@@ -61,22 +62,27 @@ async fn github(State(services): State<Services>, request: Request) -> Result<Re
     if services.leaks.github_keys.is_none() {
         return Err(Refused::Off);
     }
-    let (headers, address) = (request.headers().clone(), peer(&request));
-    let body = read_body(request).await?;
-    let (identifier, signature) = (once(&headers, &KEY_IDENTIFIER)?, once(&headers, &KEY_SIGNATURE)?);
-    let answers = services.github_report(GithubSigned { identifier, signature }, &body, address).await?;
-    Ok(Json(answers).into_response())
+    let report = async {
+        let (headers, address) = (request.headers().clone(), peer(&request));
+        let body = read_body(request).await?;
+        let (identifier, signature) = (once(&headers, &KEY_IDENTIFIER)?, once(&headers, &KEY_SIGNATURE)?);
+        let answers = services.github_report(GithubSigned { identifier, signature }, &body, address).await?;
+        Ok::<_, Refused>(Json(answers).into_response())
+    };
+    counted(&services, LeakSource::Github, report.await)
 }
 
 async fn github_alert(State(services): State<Services>, request: Request) -> Result<Response, Refused> {
     if services.leaks.github_webhook.is_none() {
         return Err(Refused::Off);
     }
-    let (headers, address) = (request.headers().clone(), peer(&request));
-    let body = read_body(request).await?;
-    let (signature, event) = (once(&headers, &HUB_SIGNATURE)?, once(&headers, &HUB_EVENT)?);
-    let outcome = services.github_alert(event, signature, &body, address).await?;
-    let (status, word) = match outcome {
+    let delivery = async {
+        let (headers, address) = (request.headers().clone(), peer(&request));
+        let body = read_body(request).await?;
+        let (signature, event) = (once(&headers, &HUB_SIGNATURE)?, once(&headers, &HUB_EVENT)?);
+        Ok::<_, Refused>(services.github_alert(event, signature, &body, address).await?)
+    };
+    let (status, word) = match counted(&services, LeakSource::GithubAlert, delivery.await)? {
         AlertOutcome::Ignored => (StatusCode::OK, "ignored"),
         AlertOutcome::Unknown => (StatusCode::OK, "unknown"),
         AlertOutcome::Taken => (StatusCode::OK, "taken"),
@@ -94,12 +100,25 @@ async fn gitlab_revoke(State(services): State<Services>, request: Request) -> Re
     if services.leaks.gitlab_token.is_none() {
         return Err(Refused::Off);
     }
-    let (headers, address) = (request.headers().clone(), peer(&request));
-    // Who it is comes first: of a stranger's body nothing is read.
-    services.gitlab_types(authorization(&headers)?)?;
-    let body = read_body(request).await?;
-    services.gitlab_revoke(authorization(&headers)?, &body, address).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let call = async {
+        let (headers, address) = (request.headers().clone(), peer(&request));
+        // Who it is comes first: of a stranger's body nothing is read.
+        services.gitlab_types(authorization(&headers)?)?;
+        let body = read_body(request).await?;
+        services.gitlab_revoke(authorization(&headers)?, &body, address).await?;
+        Ok::<_, Refused>(StatusCode::NO_CONTENT.into_response())
+    };
+    counted(&services, LeakSource::Gitlab, call.await)
+}
+
+/// What became of a call, a refusal counted.
+fn counted<T>(services: &Services, source: LeakSource, outcome: Result<T, Refused>) -> Result<T, Refused> {
+    if let Err(refused) = &outcome
+        && let Some(refused) = refused.counts_as()
+    {
+        services.leak_refused(source, refused);
+    }
+    outcome
 }
 
 /// What `Authorization` holds; twice is as if it held nothing right.
@@ -119,10 +138,26 @@ enum Refused {
     Service(ServiceError),
     /// A 400 that says why.
     Wrong(&'static str),
+    /// Signed with a key that GitHub does not publish.
+    UnknownKey,
     /// What this depends on does not answer.
     Depends(&'static str),
 }
 
+impl Refused {
+    const fn counts_as(&self) -> Option<RefusedAs> {
+        match self {
+            Self::Off => None,
+            Self::Wrong(_)
+            | Self::Service(ServiceError::Invalid { .. } | ServiceError::TooLarge | ServiceError::TooSlow) => {
+                Some(RefusedAs::Invalid)
+            }
+            Self::UnknownKey => Some(RefusedAs::UnknownKey),
+            Self::Service(ServiceError::InvalidToken) => Some(RefusedAs::Unauthorized),
+            Self::Service(_) | Self::Depends(_) => Some(RefusedAs::Unavailable),
+        }
+    }
+}
 impl From<ServiceError> for Refused {
     fn from(error: ServiceError) -> Self {
         Self::Service(error)
@@ -133,6 +168,7 @@ impl From<GithubRefusal> for Refused {
         match refusal {
             GithubRefusal::Off => Self::Off,
             GithubRefusal::Wrong(why) => Self::Wrong(why),
+            GithubRefusal::UnknownKey => Self::UnknownKey,
             GithubRefusal::NoKeys => Self::Depends("the public keys of GitHub cannot be fetched now"),
             GithubRefusal::Unread(why) => Self::Depends(why),
             GithubRefusal::Service(error) => Self::Service(error),
@@ -157,6 +193,9 @@ impl IntoResponse for Refused {
             }
             Self::Service(error) => error.into_response(),
             Self::Wrong(why) => ServiceError::invalid("", why).into_response(),
+            Self::UnknownKey => {
+                ServiceError::invalid(KEY_IDENTIFIER.as_str(), "no key of GitHub's has this identifier").into_response()
+            }
             Self::Depends(why) => Problem::new("unavailable", why).into_response(),
         }
     }

@@ -19,8 +19,8 @@
 mod api;
 mod background;
 mod extract;
-pub mod notify;
 mod hooks;
+pub mod notify;
 mod observe;
 mod pages;
 pub mod principal;
@@ -43,7 +43,7 @@ use tollgate_store::Store;
 
 pub use api::{endpoints, openapi_json};
 pub use background::Background;
-pub use services::{LeakOptions, ServiceError, Services};
+pub use services::{LeakFigures, LeakOptions, ServiceError, Services};
 
 /// What the management plane needs.
 pub struct ManageOptions {
@@ -64,6 +64,8 @@ pub struct ManageOptions {
     pub sign_in: SignInOptions,
     /// From where reports of leaked keys are taken.
     pub leaks: LeakOptions,
+    /// What came of them, for metrics.
+    pub leak_figures: LeakFigures,
     /// Where work runs that nobody waits for.
     pub background: Background,
     /// What the data plane knows of upstreams.

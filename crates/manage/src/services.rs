@@ -38,8 +38,8 @@ pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, Upstre
 pub use confirm::{Confirmed, Effective, EffectiveNode};
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
 pub(crate) use keys::{grace_of, origins_schema, permission_schema};
-pub(crate) use leaks::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal};
-pub use leaks::{LeakInput, LeakOptions, LeakOutcome, MOST_REPORTED};
+pub(crate) use leaks::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal, RefusedAs};
+pub use leaks::{LeakFigures, LeakInput, LeakOptions, LeakOutcome, MOST_REPORTED};
 pub use members::{INVITATION_LIFE, InvitationInput, InvitationShown, MemberChange, Newcomer, invitation_path};
 pub use oidc::{OIDC_WAIT, OidcBegun, OidcCallback, OidcGroup, OidcOptions, OidcProblem, oidc_issuer_check};
 pub use overview::Glance;

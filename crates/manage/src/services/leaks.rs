@@ -7,6 +7,7 @@
 //! The public way in ([`Services::leak_tell`]) answers before it looks anything up: what it answers, and when, tells
 //! nothing of what was found. It asks the store only whether it is there, so that no report is taken that would be lost.
 
+mod figures;
 mod github;
 mod gitlab;
 
@@ -25,6 +26,8 @@ use tollgate_store::leaks::{LeakFate, LeakLine, LeakReport, LeakSubject};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+pub use self::figures::LeakFigures;
+pub(crate) use self::figures::RefusedAs;
 pub(super) use self::github::GithubKeys;
 pub(crate) use self::github::{AlertOutcome, GithubRefusal, GithubSigned};
 pub(crate) use self::gitlab::GitlabRefusal;
@@ -115,6 +118,21 @@ pub(crate) enum Verdict {
     Known(KeyHint, LeakFate),
 }
 
+impl Verdict {
+    /// The word for it.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::NotAKey => "not_a_key",
+            Self::Unknown(_) => "unknown",
+            Self::Known(_, fate) => match fate.effect {
+                LeakEffect::Ended => "ended",
+                LeakEffect::Told => "told",
+                LeakEffect::Unchanged => "unchanged",
+            },
+        }
+    }
+}
+
 /// What became of one of the texts, as whoever may know is told.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = LeakOutcome)]
@@ -137,16 +155,13 @@ pub struct LeakOutcome {
 
 impl LeakOutcome {
     fn of(verdict: Verdict, unknown: &'static str) -> Self {
+        let outcome = verdict.word();
         match verdict {
-            Verdict::NotAKey => Self { hint: None, outcome: "not_a_key", id: None, status: None },
+            Verdict::NotAKey => Self { hint: None, outcome, id: None, status: None },
             Verdict::Unknown(hint) => Self { hint: Some(hint), outcome: unknown, id: None, status: None },
             Verdict::Known(hint, fate) => Self {
                 hint: Some(hint),
-                outcome: match fate.effect {
-                    LeakEffect::Ended => "ended",
-                    LeakEffect::Told => "told",
-                    LeakEffect::Unchanged => "unchanged",
-                },
+                outcome,
                 id: Some(match fate.subject {
                     LeakSubject::Key(id) => id.to_string(),
                     LeakSubject::Token(id) => id.to_string(),
@@ -163,6 +178,10 @@ const fn intake(address: Option<IpAddr>) -> Actor {
 }
 
 impl Services {
+    /// A report was refused as a whole.
+    pub(crate) fn leak_refused(&self, source: LeakSource, refused: RefusedAs) {
+        self.leak_figures.refused(source, refused);
+    }
     /// What a text is that was found: form, checksum and hashes, without a look at anything.
     fn report_of(&self, sighting: &Sighting) -> Option<LeakReport> {
         let presented = Presented::parse(sighting.text.as_bytes()).ok()?;
@@ -187,6 +206,10 @@ impl Services {
         let confirmed = Confirmed::restricting(self.store(), committed).await;
         Ok(confirmed.map(|fates| {
             let mut fates = fates.into_iter();
+            let counted = |verdict: Verdict| {
+                self.leak_figures.text(source, verdict.word());
+                verdict
+            };
             let verdict = |report: Option<LeakReport>| match report {
                 None => Verdict::NotAKey,
                 Some(report) => match fates.next().flatten() {
@@ -194,7 +217,7 @@ impl Services {
                     None => Verdict::Unknown(report.hint),
                 },
             };
-            reports.into_iter().map(verdict).collect()
+            reports.into_iter().map(verdict).map(counted).collect()
         }))
     }
 

@@ -93,6 +93,7 @@ async fn services(directory: &tempfile::TempDir) -> Services {
             oidc: None,
         },
         leaks: Default::default(),
+        leak_figures: Default::default(),
         background: Default::default(),
         upstream_health: Arc::new(Nowhere),
         upstream_probe: Arc::new(Nowhere),

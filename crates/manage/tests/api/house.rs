@@ -186,6 +186,7 @@ impl House {
                 oidc: None,
             },
             leaks,
+            leak_figures: tollgate_manage::LeakFigures::default(),
             background: background.clone(),
             upstream_health: Arc::new(Health),
             upstream_probe: Arc::new(Probe),

@@ -91,6 +91,9 @@ pub(crate) enum GithubRefusal {
     /// It is not GitHub's, or not as GitHub writes it.
     #[error("{0}")]
     Wrong(&'static str),
+    /// It is signed with a key that GitHub does not publish.
+    #[error("no key of GitHub's has this identifier")]
+    UnknownKey,
     /// GitHub's keys cannot be had, so nobody can tell.
     #[error("the public keys of GitHub cannot be fetched")]
     NoKeys,
@@ -179,7 +182,7 @@ impl GithubKeys {
             None if known.fetched.is_none() => Err(GithubRefusal::NoKeys),
             None => {
                 tracing::warn!(identifier, "a report of leaked keys is signed with a key that GitHub does not publish");
-                Err(GithubRefusal::Wrong("no key of GitHub's has this identifier"))
+                Err(GithubRefusal::UnknownKey)
             }
         }
     }
