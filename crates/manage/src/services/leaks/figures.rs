@@ -59,11 +59,11 @@ impl LeakFigures {
     }
 
     /// Texts that were reported, by the word for the source and for what became of them.
-    pub fn texts(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+    pub fn texts(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         table(&self.0.texts, OUTCOMES)
     }
     /// Reports that were refused as a whole, by the word for the source and for why.
-    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         table(&self.0.refused, RefusedAs::ALL.map(RefusedAs::as_str))
     }
 }
@@ -75,10 +75,10 @@ fn add<const N: usize>(table: &[[AtomicU64; N]], source: LeakSource, column: usi
     }
 }
 
-fn table<const N: usize>(
-    table: &[[AtomicU64; N]],
+fn table<'t, const N: usize>(
+    table: &'t [[AtomicU64; N]],
     columns: [&'static str; N],
-) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+) -> impl Iterator<Item = (&'static str, &'static str, u64)> + 't {
     LeakSource::ALL.iter().zip(table).flat_map(move |(source, row)| {
         columns.into_iter().zip(row).map(|(column, count)| (source.as_str(), column, count.load(Ordering::Relaxed)))
     })
