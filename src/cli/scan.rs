@@ -44,7 +44,7 @@ Examples:
   tollgate scan --rules gitleaks --prefix acme > .gitleaks.toml
 
 Exit codes: 0 nothing found; 1 keys found; 2 wrong usage; 3 server unreachable; 4 refused.
-What is found and what is not: docs/scan.md";
+What is found and what is not: docs/operators/scan.md";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
