@@ -201,7 +201,7 @@ async fn keys_are_fetched_once_for_many_and_again_for_an_unknown_one_at_most_onc
     // GitHub changes its keys: within the minute nobody is asked again, behind it one for all.
     github.says(200, list(&[&first, &second]));
     for _ in 0..5 {
-        assert!(matches!(second.accepted(&keys).await, Err(GithubRefusal::Wrong(_))));
+        assert!(matches!(second.accepted(&keys).await, Err(GithubRefusal::UnknownKey)));
     }
     assert_eq!(github.asked(), 1);
     later(AGAIN).await;
@@ -244,7 +244,7 @@ async fn while_github_is_down_old_keys_count_on_and_without_any_nobody_can_tell(
         later(FRESH * 24).await;
         assert!(signer.accepted(&keys).await.is_ok());
     }
-    assert!(matches!(Signer::new(2).accepted(&keys).await, Err(GithubRefusal::Wrong(_))));
+    assert!(matches!(Signer::new(2).accepted(&keys).await, Err(GithubRefusal::UnknownKey)));
     // Unchanged, says GitHub, asked on condition.
     github.says(304, "");
     later(FRESH).await;
