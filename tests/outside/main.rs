@@ -22,6 +22,7 @@
 //! | [`observability`] | metrics, log lines, the second address |
 //! | [`openai`] | the official `openai` packages for Python and Node.js |
 //! | [`demo`] | `tollgate demo` |
+//! | [`samples`] | every sample in the documentation |
 //! | [`web_pages`] | keys in web pages |
 //! | [`sign_in`] | an identity provider |
 //! | [`console`] | the console in a real browser |
@@ -46,6 +47,7 @@ mod observability;
 mod openai;
 mod outage;
 mod requests;
+mod samples;
 mod scan;
 mod secrets;
 mod sign_in;
