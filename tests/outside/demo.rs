@@ -10,13 +10,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use tollgate_tests::{Http, Value, eventually, house::chat, json, node::command};
 
 /// A running demo; killed when dropped.
-struct Demo {
+pub(super) struct Demo {
     child: Child,
     ready: Value,
 }
 
 impl Demo {
-    async fn start(directory: &Path) -> Self {
+    /// One with its state in this directory.
+    pub(super) async fn start(directory: &Path) -> Self {
         let out = directory.join("out");
         let mut child = command()
             .args(["demo", "--json", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"])
@@ -35,8 +36,14 @@ impl Demo {
         assert_eq!(line.lines().count(), 1, "one line: {line}");
         Self { child, ready: serde_json::from_str(&line).unwrap() }
     }
-    fn text(&self, name: &str) -> &str {
+    /// What it told of itself when it was ready.
+    pub(super) fn text(&self, name: &str) -> &str {
         self.ready[name].as_str().unwrap_or_else(|| panic!("{name}: {}", self.ready))
+    }
+    /// The same, of a list.
+    pub(super) fn list(&self, name: &str) -> Vec<&str> {
+        let list = self.ready[name].as_array().unwrap_or_else(|| panic!("{name}: {}", self.ready));
+        list.iter().filter_map(Value::as_str).collect()
     }
     async fn stop(mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
@@ -56,7 +63,7 @@ async fn a_demo_is_a_working_front_door_and_keeps_its_state() {
     let directory = tempfile::tempdir().unwrap();
     let demo = Demo::start(directory.path()).await;
     let http = Http::at(demo.text("url"));
-    let models: Vec<&str> = demo.ready["models"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let models = demo.list("models");
     assert!(!models.is_empty(), "{}", demo.ready);
     let key = demo.text("key").to_owned();
     let token = demo.text("token").to_owned();

@@ -25,6 +25,7 @@
 //! | [`notices`] | mail and webhooks |
 //! | [`openai`] | the official `openai` packages for Python and Node.js |
 //! | [`demo`] | `tollgate demo` |
+//! | [`samples`] | every sample in the documentation |
 //! | [`web_pages`] | keys in web pages |
 //! | [`sign_in`] | an identity provider |
 //! | [`console`] | the console in a real browser |
@@ -52,6 +53,7 @@ mod observability;
 mod openai;
 mod outage;
 mod requests;
+mod samples;
 mod scan;
 mod secrets;
 mod sign_in;
