@@ -242,3 +242,20 @@ fn mail_is_off_until_it_has_a_server_and_then_complete() {
         assert!(error.contains(said), "{text}: {error}");
     }
 }
+
+#[test]
+fn secrets_of_leaks_may_stand_in_files_and_variables() {
+    let secrets = ["github_token", "github_webhook", "gitlab_token"];
+    let named: String = secrets.map(|name| format!("{name} = {{ env = \"A_SECRET\" }}\n")).concat();
+    let settings = load(&format!("[leaks]\n{named}"), Environment::from([("A_SECRET", "hunter2-hunter2-hunter2")]));
+    let settings = settings.unwrap();
+    let leaks = &settings.leaks;
+    for secret in [&leaks.github_token, &leaks.github_webhook, &leaks.gitlab_token] {
+        assert_eq!(secret.as_ref().unwrap().expose(), "hunter2-hunter2-hunter2");
+    }
+    assert!(!format!("{settings:?}{}", settings.show()).contains("hunter2") && !settings.file_holds_secret());
+    for name in secrets {
+        let missing = load(&format!("[leaks]\n{name} = {{ file = \"not-there\" }}\n"), Environment::default());
+        assert!(missing.unwrap_err().to_string().contains("is not there"), "{name}");
+    }
+}

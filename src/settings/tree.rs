@@ -73,7 +73,15 @@ impl PartialEq for Item {
 pub type Table = BTreeMap<String, Item>;
 
 /// Settings that take a secret: a text, or a table that says where the secret is.
-const SECRETS: [&str; 4] = ["store.url", "keys.master_key", "sign_in.oidc.client_secret", "mail.password"];
+const SECRETS: [&str; 7] = [
+    "store.url",
+    "keys.master_key",
+    "sign_in.oidc.client_secret",
+    "mail.password",
+    "leaks.github_token",
+    "leaks.github_webhook",
+    "leaks.gitlab_token",
+];
 /// How far a mistyped name may be from a known one to be offered, in edits.
 const NEAREST: usize = 3;
 
