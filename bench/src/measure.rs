@@ -1,9 +1,9 @@
 //! The measurements.
 
 mod keys;
-mod refusals;
-mod pages;
 mod leaks;
+mod pages;
+mod refusals;
 mod requests;
 mod revoke;
 mod scan;

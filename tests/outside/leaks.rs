@@ -1,6 +1,6 @@
 //! Keys that were found in public: from a report to a key that is dead, on every node.
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tollgate_tests::{
     Engine, House, Http, Node, eventually,
     github::{FakeGithub, entry},
@@ -136,12 +136,17 @@ async fn a_report_is_followed_though_its_sender_hangs_up(engine: Engine) {
     let key = house.key(&["chat-a"]).await;
     let body = json!({"keys": [key.key]}).to_string();
     let head = format!(
-        "POST /api/v1/leaks HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        "POST /api/v1/leaks HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {}\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
         house.token,
         body.len()
     );
     let mut connection = house.http().tcp().await;
-    connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // Asked for the body: who sends it is known, and with its last byte the work begins.
+    let mut asked = [0; 25];
+    connection.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection.write_all(body.as_bytes()).await.unwrap();
     connection.shutdown().await.unwrap();
     drop(connection);
     eventually("the key is dead", async || (house.ask(&key.key, "chat-a").await == "401 api_key_leaked").then_some(()))

@@ -226,7 +226,7 @@ async fn list_page(here: &Here, cursor: Option<String>, tested: Option<Tested>) 
     let webhooks = here.services.webhook_list(&here.viewer.principal, here.account(), of_deployment, &page).await?;
     let sends_mail = here.services.notifier.sends_mail();
     let has_address = here.viewer.principal.user().email.is_some();
-    let mail = of_deployment.then(|| MailCard {
+    let mail = of_deployment.then_some(MailCard {
         text: match (sends_mail, has_address) {
             (false, _) => t.mail_off,
             (true, false) => t.mail_no_address,

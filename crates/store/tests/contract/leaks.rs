@@ -207,7 +207,7 @@ async fn a_reported_token_is_revoked(fixture: Fixture) {
             kind: PlaceKind::Unknown,
         };
         for effect in [LeakEffect::Ended, LeakEffect::Unchanged] {
-            let fates = value(store.leaks_take(&system(), LeakSource::Gitlab, &[report.clone()]).await);
+            let fates = value(store.leaks_take(&system(), LeakSource::Gitlab, std::slice::from_ref(&report)).await);
             let subject = LeakSubject::Token(token.id);
             assert_eq!(fates, [Some(LeakFate { subject, account, effect, status: KeyStatus::Revoked })]);
             assert!(store.token_identity(public_id, hash).await.unwrap().is_none());

@@ -50,7 +50,7 @@ fn key(name: &str) -> KeyView {
             at: when(),
             place: Some(LeakPlace::new(name.to_owned())),
             source: "who",
-            works: name.len() % 2 == 0,
+            works: name.len().is_multiple_of(2),
         }),
         blocked: Some("why"),
         may: May { edit: true, rotate: true, disable: true, enable: true, revoke: true },
