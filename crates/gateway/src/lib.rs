@@ -57,4 +57,5 @@ mod worker;
 pub use gateway::{Gateway, GatewayError, ReadyState};
 pub use management::{BodyError, Management, ManagementBody, ManagementFuture, serve_management};
 pub use options::{GatewayOptions, JournalOptions, Limits};
+pub use tollgate_wire::ErrorCode;
 pub use upstream::UpstreamHealth;

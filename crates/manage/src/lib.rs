@@ -43,6 +43,7 @@ use tollgate_store::Store;
 
 pub use api::{endpoints, openapi_json};
 pub use background::Background;
+pub use problem::{CODES as PROBLEM_CODES, ProblemCode};
 pub use services::{LeakFigures, LeakOptions, ServiceError, Services};
 
 /// What the management plane needs.
