@@ -25,6 +25,8 @@ texts! {
         sections: "Sections", "Các mục";
         account: "Account", "Tài khoản";
         switch_account: "Switch account", "Đổi tài khoản";
+        docs: "Docs", "Tài liệu";
+        sign_in: "Sign in", "Đăng nhập";
         sign_out: "Sign out", "Đăng xuất";
         language: "Language", "Ngôn ngữ";
         theme: "Theme", "Giao diện";
