@@ -31,7 +31,6 @@ const MOST_COMPLETIONS: usize = 24;
 pub(crate) struct Index {
     lang: Lang,
     reader: IndexReader,
-    number: Field,
     places: [(Field, f32); 3],
 }
 
@@ -57,7 +56,7 @@ impl Index {
         writer.commit()?;
         writer.wait_merging_threads()?;
         let reader = engine.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { lang, reader, number, places })
+        Ok(Self { lang, reader, places })
     }
 
     pub(crate) const fn lang(&self) -> Lang {

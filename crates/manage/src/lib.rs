@@ -43,7 +43,9 @@ use tollgate_store::Store;
 
 pub use api::{endpoints, openapi_json};
 pub use background::Background;
-pub use services::{DocsOptions, Documentation, LeakFigures, LeakOptions, ServiceError, Services};
+pub use services::{
+    DocsOptions, Documentation, LeakFigures, LeakOptions, ServiceError, Services, docs_directory_check,
+};
 
 /// What the management plane needs.
 pub struct ManageOptions {

@@ -5,14 +5,13 @@
 //! before is served on.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::time::Instant;
-use tollgate_core::{ModelKind, catalog::Model};
+use tollgate_core::{ModelKind, Timestamp, catalog::Model};
 use tollgate_docs::{Docs, Folder, Sources, Values, folder::FolderMark};
 use tollgate_store::PageRequest;
 
@@ -63,7 +62,7 @@ struct Reached {
 
 /// What the current documentation was made of, and when that was looked at.
 struct Looked {
-    at: Instant,
+    at: Timestamp,
     mark: FolderMark,
     values: Values,
 }
@@ -91,8 +90,9 @@ impl Documentation {
         self.0.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     /// The documentation, if it was made and its sources need not be looked at yet.
-    fn fresh(&self, looked: Option<&Looked>) -> Option<Arc<Docs>> {
-        let is_fresh = looked.is_some_and(|looked| looked.at.elapsed() < FRESH);
+    fn fresh(&self, looked: Option<&Looked>, now: Timestamp) -> Option<Arc<Docs>> {
+        // A clock that was set back does not keep old pages.
+        let is_fresh = looked.is_some_and(|looked| looked.at <= now && now < looked.at.plus(FRESH));
         self.0.current.load_full().filter(|_| is_fresh)
     }
 }
@@ -111,7 +111,7 @@ impl Services {
             (Err(_), Some(docs)) => return Ok(docs),
             (Err(_), None) => inner.looked.lock().await,
         };
-        if let Some(docs) = documentation.fresh(looked.as_ref()) {
+        if let Some(docs) = documentation.fresh(looked.as_ref(), self.world.now()) {
             return Ok(docs);
         }
         let values = match (self.docs_values().await, looked.as_ref()) {
@@ -129,7 +129,7 @@ impl Services {
         if let Some(docs) = made? {
             inner.current.store(Some(Arc::new(docs)));
         }
-        *looked = Some(Looked { at: Instant::now(), mark, values });
+        *looked = Some(Looked { at: self.world.now(), mark, values });
         inner.current.load_full().ok_or(FAILED)
     }
 
@@ -180,9 +180,16 @@ fn take(throttle: &Throttle, visitor: &Visitor) -> Result<(), ServiceError> {
     taken.map_err(|retry_after| ServiceError::TooManyAttempts { retry_after })
 }
 
+/// Reads a directory of the operator's pages: how many there are, and what is left out with the reason.
+#[must_use]
+pub fn docs_directory_check(directory: &Path) -> (usize, Vec<String>) {
+    let folder = Folder::read(directory);
+    (folder.pages.len(), folder.faults.iter().map(ToString::to_string).collect())
+}
+
 /// Makes the documentation, unless nothing changed.
 fn renewed(
-    directory: Option<&std::path::Path>,
+    directory: Option<&Path>,
     values: Values,
     before: Option<(FolderMark, Values)>,
 ) -> (FolderMark, Values, Result<Option<Docs>, ServiceError>) {

@@ -108,7 +108,13 @@ async fn html(services: &Services, path: &str, guest: &Guest, asked: &Asked) -> 
     let parts = parts(&docs, look.lang, path);
     let Some(page) = docs.page(lang, path) else {
         let hits = docs.search(lang, &words_of(path), MOST_NEAR).into_iter();
-        let near = hits.map(|hit| Link { href: hit.address, title: hit.title, here: false }).collect();
+        let mut near: Vec<Link> = Vec::new();
+        for page in hits.filter_map(|hit| docs.page(lang, &hit.page)) {
+            let href = page.address();
+            if near.iter().all(|link| link.href != href) {
+                near.push(Link { href, title: page.title.clone(), here: false });
+            }
+        }
         return Ok(render(StatusCode::NOT_FOUND, &NoPage { chrome: guest.chrome(look), t, parts, near }));
     };
     let ask = asked.ask.as_deref().map(|ask| AskBox::ask(&docs, look.lang, path, ask, asked.goal.as_deref()));

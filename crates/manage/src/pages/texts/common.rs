@@ -26,7 +26,7 @@ texts! {
         account: "Account", "Tài khoản";
         switch_account: "Switch account", "Đổi tài khoản";
         docs: "Docs", "Tài liệu";
-        sign_in: "Sign in", "Đăng nhập";
+        read_how: "Read how it works", "Xem hướng dẫn";
         sign_out: "Sign out", "Đăng xuất";
         language: "Language", "Ngôn ngữ";
         theme: "Theme", "Giao diện";
