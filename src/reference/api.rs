@@ -80,7 +80,8 @@ fn endpoint(page: &mut String, schemas: Schemas<'_>, method: &str, path: &str, o
     }
     let body = operation.pointer("/requestBody/content/application~1json/schema");
     if let Some(name) = body.and_then(referred) {
-        let may = if operation.pointer("/requestBody/required") == Some(&Value::Bool(true)) { "" } else { ", or nothing" };
+        let may =
+            if operation.pointer("/requestBody/required") == Some(&Value::Bool(true)) { "" } else { ", or nothing" };
         let _ = write!(page, "\nThe body is {}{may}.\n", link(name));
     }
     let _ = write!(page, "\n```sh\n{}\n```\n", call(schemas, method, path, operation));

@@ -145,7 +145,8 @@ impl<'a> Schemas<'a> {
         }
         let fields = self.fields(schema);
         if !fields.is_empty() {
-            let examples = fields.into_iter().map(|(name, field, must)| (name, self.example_at(field, depth + 1), must));
+            let examples =
+                fields.into_iter().map(|(name, field, must)| (name, self.example_at(field, depth + 1), must));
             // What may be left out of a body is left out where there is nothing to say.
             let said = examples.filter(|(_, example, must)| *must || !is_sent(schema) || !example.is_null());
             return said.map(|(name, example, _)| (name.to_owned(), example)).collect::<Map<_, _>>().into();

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_comment_belongs_to_what_follows_it() {
-        let file = "# About.\n\n# The part.\n[a]\n# One,\n# and on.\nx = 1\n# Both.\ny = \"\"\nz = 2\n\n# [[list]]\n# n = 1\n";
+        let file =
+            "# About.\n\n# The part.\n[a]\n# One,\n# and on.\nx = 1\n# Both.\ny = \"\"\nz = 2\n\n# [[list]]\n# n = 1\n";
         let part = |comment: &[&str], table: Option<&str>, settings: &[(&str, &str)]| Part {
             comment: comment.iter().map(|&line| line.to_owned()).collect(),
             table: table.map(str::to_owned),
@@ -156,6 +157,9 @@ mod tests {
                 part(&["[[list]]", "n = 1"], None, &[]),
             ]
         );
-        assert_eq!(prose(&["a".into(), "b".into(), String::new(), "[[c]]".into()]), "a b\n\n```toml settings\n[[c]]\n```\n\n");
+        assert_eq!(
+            prose(&["a".into(), "b".into(), String::new(), "[[c]]".into()]),
+            "a b\n\n```toml settings\n[[c]]\n```\n\n"
+        );
     }
 }

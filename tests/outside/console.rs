@@ -123,7 +123,8 @@ async fn the_documentations_pictures_are_those_that_are_taken_here() {
     assert_eq!(names(&taken), names(&kept), "`cargo xtask pictures` renews docs/screenshots");
     let size: u64 = node::files_below(&kept).iter().map(|path| path.metadata().expect("a file").len()).sum();
     assert!(size < MOST_PICTURES, "{size} bytes");
-    let pages = node::files_below(&docs).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let pages =
+        node::files_below(&docs).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "md"));
     let pages: String = pages.map(|path| std::fs::read_to_string(path).expect("a page")).collect();
     for name in names(&kept) {
         let name = name.to_str().expect("a name");

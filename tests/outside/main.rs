@@ -25,6 +25,7 @@
 //! | [`notices`] | mail and webhooks |
 //! | [`openai`] | the official `openai` packages for Python and Node.js |
 //! | [`demo`] | `tollgate demo` |
+//! | [`docs`] | questions to the documentation that a model answers; its MCP server |
 //! | [`samples`] | every sample in the documentation |
 //! | [`web_pages`] | keys in web pages |
 //! | [`sign_in`] | an identity provider |
@@ -39,6 +40,7 @@ mod command_line;
 mod console;
 mod counting;
 mod demo;
+mod docs;
 mod errors;
 mod fleet;
 mod harness;

@@ -172,7 +172,7 @@ pub(crate) fn evidence<'e>(
     (held.into_iter().take(limit).map(|held| held.passage).collect(), confidence)
 }
 
-fn terms(edition: &Edition, question: &Question) -> Vec<Term> {
+pub(crate) fn terms(edition: &Edition, question: &Question) -> Vec<Term> {
     let lang = edition.index.lang();
     let mut terms = words::question(&question.text, lang);
     let known: BTreeSet<String> =
@@ -236,7 +236,7 @@ fn terms_above(passage: &Passage) -> BTreeSet<String> {
     terms
 }
 
-fn source(passage: &Passage, terms: &[Term]) -> Source {
+pub(crate) fn source(passage: &Passage, terms: &[Term]) -> Source {
     Source {
         page: passage.page.clone(),
         title: passage.title.clone(),
@@ -250,18 +250,15 @@ fn source(passage: &Passage, terms: &[Term]) -> Source {
 
 /// The sentences that hold most of the question: the best of the best passage, then what stands beside it.
 fn sentences(edition: &Edition, near: &[&Passage], terms: &[Term]) -> Vec<Sentence> {
-    let weighed: Vec<(&Term, f32)> =
-        terms.iter().map(|term| (term, importance(edition, term) * term.weight)).collect();
+    let weighed: Vec<(&Term, f32)> = terms.iter().map(|term| (term, importance(edition, term) * term.weight)).collect();
     let all: f32 = weighed.iter().map(|(_, weight)| weight).sum::<f32>().max(f32::MIN_POSITIVE);
     let mut scored = Vec::new();
     for (source, passage) in near.iter().enumerate() {
         let above = terms_above(passage);
         for (at, text) in passage.sentences().enumerate() {
             let has = terms_in(text, passage);
-            let held: f32 = weighed
-                .iter()
-                .map(|(term, weight)| weight * part(term, &has).max(ABOVE * part(term, &above)))
-                .sum();
+            let held: f32 =
+                weighed.iter().map(|(term, weight)| weight * part(term, &has).max(ABOVE * part(term, &above))).sum();
             let first = if at == 0 { FIRST } else { 0.0 };
             // Of two passages that hold as much the better one goes first.
             #[expect(clippy::cast_precision_loss, reason = "an answer has few sources")]
