@@ -7,7 +7,7 @@
 //! How sure an answer is, is the part of the question that its passage holds: each word that the question does not share with
 //! every other counts by its rarity, and one that stands nowhere in the documentation counts as the rarest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Edition, Passage,
@@ -27,6 +27,11 @@ const MOST_SOURCES: usize = 3;
 const MOST_SENTENCES: usize = 3;
 /// How many passages are looked at for those.
 const CANDIDATES: usize = 32;
+/// What the other passages of a page add to one of it: a page that is about the question answers it rather than one that
+/// touches it.
+const OTHERS: f32 = 0.1;
+/// The best passages, whose pages count so.
+const MOST_OF_PAGES: usize = 12;
 /// What a word of the goal counts beside one of the question.
 const GOAL: f32 = 0.3;
 /// What it counts that a passage is on the page where the question was asked.
@@ -38,7 +43,10 @@ const EXCERPT: usize = 280;
 /// What a word counts that stands in the headings above a sentence.
 const ABOVE: f32 = 0.5;
 /// What it counts that a sentence is the first of its passage: pages say first what they are about.
-const FIRST: f32 = 0.12;
+const FIRST: f32 = 0.2;
+
+/// What it costs that a sentence is of the next source.
+const BEHIND: f32 = 0.2;
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +183,7 @@ pub(crate) fn evidence<'e>(
 pub(crate) fn terms(edition: &Edition, question: &Question) -> Vec<Term> {
     let lang = edition.index.lang();
     let mut terms = words::question(&question.text, lang);
+    edition.index.even(&mut terms);
     let known: BTreeSet<String> =
         terms.iter().filter_map(|term| term.variants.first()).map(|(text, _)| text.clone()).collect();
     if let Some(goal) = &question.goal {
@@ -202,6 +211,15 @@ fn held<'e>(edition: &'e Edition, page: Option<&str>, terms: &[Term]) -> Vec<Hel
         })
         .collect();
     held.sort_by(|one, other| other.score.total_cmp(&one.score));
+    let mut by_page: BTreeMap<&str, f32> = BTreeMap::new();
+    for held in held.iter().take(MOST_OF_PAGES) {
+        *by_page.entry(&held.passage.page).or_default() += held.score;
+    }
+    for held in &mut held {
+        let others = by_page.get(held.passage.page.as_str()).map_or(0.0, |all| all - held.score);
+        held.score += others.max(0.0) * OTHERS;
+    }
+    held.sort_by(|one, other| other.score.total_cmp(&one.score));
     held
 }
 
@@ -209,11 +227,10 @@ fn confidence(held: &[Held<'_>]) -> f32 {
     held.first().map_or(0.0, |held| held.coverage)
 }
 
-/// How much a term tells: as the rarest of the documentation if it stands nowhere, nor any word of the same meaning.
+/// How much a term tells: as much as the word itself, else as the most usual of the same meaning; as the rarest of the
+/// documentation if none of them stands anywhere.
 fn importance(edition: &Edition, term: &Term) -> f32 {
-    let known = term.variants.iter().filter(|(text, _)| edition.index.knows(text));
-    let rarities = known.map(|(text, _)| edition.index.rarity(text));
-    rarities.reduce(f32::max).unwrap_or_else(|| edition.index.rarity(""))
+    edition.index.rarity_of(term).unwrap_or_else(|| edition.index.rarity(""))
 }
 
 /// How much of a term is among these: 1 for the word itself.
@@ -262,7 +279,7 @@ fn sentences(edition: &Edition, near: &[&Passage], terms: &[Term]) -> Vec<Senten
             let first = if at == 0 { FIRST } else { 0.0 };
             // Of two passages that hold as much the better one goes first.
             #[expect(clippy::cast_precision_loss, reason = "an answer has few sources")]
-            let behind = source as f32 * 0.1;
+            let behind = source as f32 * BEHIND;
             scored.push((held / all + first - behind, source, at, text));
         }
     }

@@ -18,12 +18,14 @@ use crate::{
 
 /// What the engine may hold while it takes the passages in, in bytes: its least.
 const WRITER_BYTES: usize = 15_000_000;
-/// What a word counts in a title, a heading and the text.
+/// What a word counts in a title, a heading and the text …
 const IN_TITLE: f32 = 1.6;
 const IN_HEADING: f32 = 2.4;
 const IN_TEXT: f32 = 1.0;
+/// … and in code, which names things rather than explain them.
+const IN_CODE: f32 = 0.4;
 /// What the other variants and places of a term add to the best one.
-const TIE: f32 = 0.25;
+const TIE: f32 = 0.5;
 /// How many words a prefix may be the beginning of.
 const MOST_COMPLETIONS: usize = 24;
 
@@ -31,7 +33,7 @@ const MOST_COMPLETIONS: usize = 24;
 pub(crate) struct Index {
     lang: Lang,
     reader: IndexReader,
-    places: [(Field, f32); 3],
+    places: [(Field, f32); 4],
 }
 
 impl Index {
@@ -40,17 +42,18 @@ impl Index {
         let indexing = TextFieldIndexing::default().set_index_option(IndexRecordOption::WithFreqs);
         let text = TextOptions::default().set_indexing_options(indexing);
         let number = schema.add_u64_field(NUMBER, FAST);
-        let places = [("title", IN_TITLE), ("heading", IN_HEADING), ("text", IN_TEXT)]
+        let places = [("title", IN_TITLE), ("heading", IN_HEADING), ("text", IN_TEXT), ("code", IN_CODE)]
             .map(|(name, weight)| (schema.add_text_field(name, text.clone()), weight));
         let engine = Engine::create_in_ram(schema.build());
         let mut writer: IndexWriter = engine.writer_with_num_threads(1, WRITER_BYTES)?;
-        let [(title, _), (heading, _), (body, _)] = places;
+        let [(title, _), (heading, _), (body, _), (code, _)] = places;
         for (at, passage) in passages.iter().enumerate() {
             let mut document = TantivyDocument::default();
             document.add_u64(number, at as u64);
             document.add_pre_tokenized_text(title, tokens(&passage.title, passage.lang));
             document.add_pre_tokenized_text(heading, tokens(&passage.headings.join("\n"), passage.lang));
-            document.add_pre_tokenized_text(body, tokens(&passage.text(), passage.lang));
+            document.add_pre_tokenized_text(body, tokens(&passage.lines(false), passage.lang));
+            document.add_pre_tokenized_text(code, tokens(&passage.lines(true), passage.lang));
             writer.add_document(document)?;
         }
         writer.commit()?;
@@ -111,6 +114,25 @@ impl Index {
         let searcher = self.reader.searcher();
         let knows = |field: Field| searcher.doc_freq(&Key::from_field_text(field, term)).is_ok_and(|count| count > 0);
         self.places.iter().any(|(field, _)| knows(*field))
+    }
+
+    /// The rarity of a term's own word; where that stands nowhere, of the most usual word of the same meaning.
+    pub(crate) fn rarity_of(&self, term: &Term) -> Option<f32> {
+        let mut known = term.variants.iter().map(|(text, _)| text).filter(|text| self.knows(text));
+        let own = term.variants.first().map(|(text, _)| text).filter(|text| self.knows(text));
+        own.map(|text| self.rarity(text)).or_else(|| known.by_ref().map(|text| self.rarity(text)).reduce(f32::min))
+    }
+    /// Takes from words of the same meaning what they would count only for being rarer than the one that was used.
+    pub(crate) fn even(&self, terms: &mut [Term]) {
+        for term in terms {
+            let Some(rarity) = self.rarity_of(term) else { continue };
+            for (text, weight) in term.variants.iter_mut().skip(1) {
+                let own = self.rarity(text);
+                if own > rarity {
+                    *weight *= rarity / own;
+                }
+            }
+        }
     }
 
     /// Single words of the passages that begin so.

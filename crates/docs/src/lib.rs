@@ -55,6 +55,10 @@ pub use written::{Draft, Reader, Written};
 use contents::Contents;
 use index::Index;
 
+/// What a passage of the start page counts, which names everything and explains nothing.
+const START_PAGE: f32 = 0.7;
+/// What a passage counts of a page that is not in the reader's language.
+const STANDS_IN: f32 = 0.6;
 /// The name of the start page.
 pub const START: &str = "index";
 /// Names below `/docs/` that are no pages.
@@ -237,13 +241,19 @@ impl Docs {
 impl Edition {
     fn new(sources: &Sources, values: &Values, contents: &Contents, lang: Lang) -> Result<Self, DocsError> {
         let sections = contents.sections(sources, lang);
-        let known: BTreeMap<String, f32> = contents.weights(sources).collect();
+        let weights: BTreeMap<String, f32> = contents.weights(sources).collect();
+        let language = |path: &String| sources.page(path, lang).map(|(_, lang, _)| (path.clone(), lang));
+        let known: BTreeMap<String, Lang> = weights.keys().filter_map(language).collect();
         let paths = std::iter::once(START.to_owned()).chain(sections.iter().flat_map(|section| section.pages.clone()));
         let (mut pages, mut passages) = (Vec::new(), Vec::new());
+        let edition = lang;
         for path in paths {
             let Some((text, lang, own)) = sources.page(&path, lang) else { continue };
             let (page, mut own_passages) = render::render(&path, text, lang, own, values, &known);
-            let weight = known.get(&path).copied().unwrap_or(1.0);
+            // Where English stands in, what is written in the reader's language goes first.
+            let of_language = if page.lang == edition { 1.0 } else { STANDS_IN };
+            let of_page = if path == START && !own { START_PAGE } else { 1.0 };
+            let weight = weights.get(&path).copied().unwrap_or(1.0) * of_language * of_page;
             own_passages.iter_mut().for_each(|passage| passage.weight = weight);
             passages.append(&mut own_passages);
             pages.push(page);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::source::VIETNAMESE;
+use crate::{Lang, source::VIETNAMESE};
 
 /// Schemes of addresses elsewhere.
 const SCHEMES: [&str; 3] = ["https", "http", "mailto"];
@@ -18,8 +18,9 @@ pub(crate) enum Target {
     Nowhere,
 }
 
-/// Where a link in a file leads: `customers/usage`, or `vi/customers/usage`. `pages` are the paths that there are.
-pub(crate) fn target<V>(file: &str, link: &str, pages: &BTreeMap<String, V>) -> Target {
+/// Where a link in a file of a language leads: `customers/usage`, or `vi/customers/usage`. `pages` are the paths that there
+/// are, each with the language that it is read in.
+pub(crate) fn target(file: &str, lang: Lang, link: &str, pages: &BTreeMap<String, Lang>) -> Target {
     // Browsers leave tabs and line breaks in an address out: `java\nscript:` would be one.
     if link.chars().any(|c| c.is_control()) || link.contains('\\') {
         return Target::Nowhere;
@@ -36,11 +37,16 @@ pub(crate) fn target<V>(file: &str, link: &str, pages: &BTreeMap<String, V>) -> 
     if before.is_empty() || before.starts_with('/') {
         return Target::To(link.to_owned());
     }
-    let anchor = anchor.map(|anchor| format!("#{anchor}")).unwrap_or_default();
     let path = path(file, before).and_then(|path| path.strip_suffix(".md").map(str::to_owned));
     match path.map(|path| path.strip_prefix(VIETNAMESE).map(str::to_owned).unwrap_or(path)) {
-        Some(path) if pages.contains_key(&path) => Target::To(format!("{}{anchor}", address(&path))),
-        _ => Target::Nowhere,
+        Some(path) => match (pages.get(&path), anchor) {
+            (Some(_), None) => Target::To(address(&path)),
+            (Some(other), Some(anchor)) if *other == lang => Target::To(format!("{}#{anchor}", address(&path))),
+            // Headings are named in their language: this part is on the page in ours.
+            (Some(_), Some(anchor)) => Target::To(format!("{}?lang={}#{anchor}", address(&path), lang.tag())),
+            (None, _) => Target::Nowhere,
+        },
+        None => Target::Nowhere,
     }
 }
 
@@ -70,8 +76,8 @@ mod tests {
     use super::*;
 
     fn to(page: &str, link: &str) -> Option<String> {
-        let pages = ["index", "customers/api-keys", "operators/install"].map(|path| (path.to_owned(), ())).into();
-        match target(page, link, &pages) {
+        let pages = ["index", "customers/api-keys", "operators/install"].map(|path| (path.to_owned(), Lang::En)).into();
+        match target(page, Lang::En, link, &pages) {
             Target::To(address) => Some(address),
             Target::Nowhere => None,
         }
@@ -89,6 +95,14 @@ mod tests {
         for nowhere in ["nothing.md", "../../README.md", "../../../x.md", "install.txt", "../.."] {
             assert_eq!(to("operators/install", nowhere), None, "{nowhere}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_translated_page_is_linked_to_in_the_language_that_names_it() {
+        let pages = [("customers/usage".to_owned(), Lang::Vi)].into();
+        let to = |link: &str| target("operators/install", Lang::En, link, &pages);
+        assert_eq!(to("../customers/usage.md#export"), Target::To("/docs/customers/usage?lang=en#export".to_owned()));
+        assert_eq!(to("../customers/usage.md"), Target::To("/docs/customers/usage".to_owned()));
     }
 
     #[test]

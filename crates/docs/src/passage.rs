@@ -52,6 +52,11 @@ impl Passage {
         let blocks: Vec<&str> = self.blocks.iter().map(|block| block.text.as_str()).collect();
         blocks.join("\n")
     }
+    /// Its prose, or its code.
+    pub(crate) fn lines(&self, code: bool) -> String {
+        let blocks = self.blocks.iter().filter(|block| block.code == code);
+        blocks.map(|block| block.text.as_str()).collect::<Vec<_>>().join("\n")
+    }
     /// Its sentences: what is not code, cut as Unicode says (UAX #29).
     pub fn sentences(&self) -> impl Iterator<Item = &str> {
         let prose = self.blocks.iter().filter(|block| !block.code);

@@ -27,13 +27,13 @@ const LONGEST_LANGUAGE: usize = 20;
 type Offset<'t> = (Event<'t>, Range<usize>);
 
 /// Makes a page of its source.
-pub(crate) fn render<V>(
+pub(crate) fn render(
     path: &str,
     source: &str,
     lang: Lang,
     own: bool,
     values: &Values,
-    pages: &BTreeMap<String, V>,
+    pages: &BTreeMap<String, Lang>,
 ) -> (Page, Vec<Passage>) {
     let markdown = values.fill(source, lang);
     let events: Vec<Offset<'_>> = Parser::new_ext(&markdown, OPTIONS).into_offset_iter().collect();
@@ -90,12 +90,12 @@ fn slug(text: &str) -> String {
     if slug.is_empty() { "section".to_owned() } else { slug }
 }
 
-fn html_of<V>(
+fn html_of(
     file: &str,
     lang: Lang,
     events: &[Offset<'_>],
     headings: &[Heading],
-    pages: &BTreeMap<String, V>,
+    pages: &BTreeMap<String, Lang>,
 ) -> String {
     let mut made: Vec<Event<'_>> = Vec::with_capacity(events.len());
     let mut headings = headings.iter();
@@ -131,7 +131,7 @@ fn html_of<V>(
                 made.push(Event::Start(Tag::Heading { level, id, classes: Vec::new(), attrs: Vec::new() }));
             }
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-                match link::target(file, &dest_url, pages) {
+                match link::target(file, lang, &dest_url, pages) {
                     Target::To(address) => {
                         left_out.push(false);
                         made.push(Event::Start(Tag::Link { link_type, dest_url: address.into(), title, id }));
@@ -348,7 +348,7 @@ mod tests {
     use super::*;
 
     fn rendered(source: &str) -> (Page, Vec<Passage>) {
-        let pages = ["index", "customers/usage"].map(|path| (path.to_owned(), ())).into();
+        let pages = ["index", "customers/usage"].map(|path| (path.to_owned(), Lang::En)).into();
         render("customers/x", source, Lang::En, false, &Values::default(), &pages)
     }
 

@@ -75,6 +75,7 @@ pub(crate) fn ranked<'e>(edition: &'e Edition, terms: &[Term], limit: usize) -> 
 fn typed(edition: &Edition, query: &str) -> Vec<Term> {
     let lang = edition.index.lang();
     let mut terms = words::question(query, lang);
+    edition.index.even(&mut terms);
     let query: String = query.nfc().collect();
     let last = query.split(|c: char| !c.is_alphanumeric()).next_back().filter(|last| !last.is_empty());
     let Some(last) = last else { return terms };

@@ -39,10 +39,14 @@ fn every_link_leads_to_a_page_and_an_anchor_that_are_there() {
                     }
                     continue;
                 }
+                let (path, target_lang) = match path.split_once("?lang=") {
+                    Some((path, tag)) => (path, Lang::from_tag(tag).unwrap()),
+                    None => (path, lang),
+                };
                 let target = match path {
                     "" => Some(page),
-                    "/docs" => docs.page(lang, "index"),
-                    path => path.strip_prefix("/docs/").and_then(|path| docs.page(lang, path)),
+                    "/docs" => docs.page(target_lang, "index"),
+                    path => path.strip_prefix("/docs/").and_then(|path| docs.page(target_lang, path)),
                 };
                 let Some(target) = target else {
                     faults.push(format!("{}: {link} is not there", page.path));
@@ -70,7 +74,8 @@ fn no_link_is_lost() {
                 pulldown_cmark::Event::Start(pulldown_cmark::Tag::Link { dest_url, .. }) => Some(dest_url.to_string()),
                 _ => None,
             });
-            let written: Vec<String> = written.collect();
+            // The generated reference is not written yet where this is.
+            let written: Vec<String> = written.filter(|link| !link.starts_with("../reference/")).collect();
             let made = attributes(&page.html, "href").len();
             if written.len() != made {
                 faults.push(format!("{} ({}): {made} links of {written:?}", page.path, lang.tag()));
