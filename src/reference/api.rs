@@ -160,7 +160,7 @@ fn answers(page: &mut String, operation: &Value) {
 fn object(page: &mut String, schemas: Schemas<'_>, name: &str, schema: &Value) {
     let about = text(schema, "description").replace('\n', " ");
     let about = if about.is_empty() { String::new() } else { format!("{about}\n\n") };
-    let _ = write!(page, "\n### {name}\n\n{about}{}", schemas.table(schema));
+    let _ = write!(page, "\n### Object {name}\n\n{about}{}", schemas.table(schema));
     let example = schemas.example(schema);
     if example.is_object() {
         let example = serde_json::to_string_pretty(&example).unwrap_or_default();

@@ -38,11 +38,11 @@ fn wrapped(name: &str) -> Option<(&str, &str)> {
 /// A link to where an object is described.
 pub fn link(name: &str) -> String {
     match wrapped(name) {
-        Some(("List", of)) => format!("a page of a list of [{of}](#{})", of.to_lowercase()),
+        Some(("List", of)) => format!("a page of a list of [{of}](#object-{})", of.to_lowercase()),
         Some((_, of)) => {
-            format!("[{of}](#{}) with [what proves the change](#changes-and-their-proof)", of.to_lowercase())
+            format!("[{of}](#object-{}) with [what proves the change](#changes-and-their-proof)", of.to_lowercase())
         }
-        None => format!("[{name}](#{})", name.to_lowercase()),
+        None => format!("[{name}](#object-{})", name.to_lowercase()),
     }
 }
 

@@ -91,6 +91,15 @@ async fn a_browser_keeps_no_key() {
 
 /// What the script puts into the browser's storage, to see that it would be found.
 const PLANTED: &str = "planted-by-the-canary-to-be-found-71ce";
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_a_model_answers_is_shown_line_by_line() {
+    let settings = |options: node::NodeOptions, _: &FakeUpstream| options.settings("[docs]\nmodel = \"chat-a\"");
+    let house = House::open_with(Engine::Sqlite, settings).await;
+    let says = "Click Action, then Revoke, read what will break, and click Revoke key [1, 2, 3, 4, 5, 6].\n";
+    house.upstream.set(json!({"says": says, "chunks": 12, "pace_ms": 20}));
+    browser::run(&house, "ask_model", json!({})).await;
+}
+
 /// The names that the documentation's pictures show.
 const PICTURED: &str = "[[models]]\nname = \"qwen3-32b\"\nkind = \"chat\"\ntitle = \"Qwen3 32B\"\ncontext_window = 32768\n\
     price = { currency = \"USD\", input_per_million = \"0.50\", output_per_million = \"1.50\" }\n\

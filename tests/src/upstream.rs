@@ -206,7 +206,10 @@ impl Script {
     /// What the messages of a request order.
     fn order(body: &Value) -> Option<String> {
         let messages = body["messages"].as_array()?.iter().filter_map(|message| message["content"].as_str());
-        messages.filter_map(|text| text.split_once("SAY<<")?.1.split_once(">>")).map(|(order, _)| order.to_owned()).last()
+        messages
+            .filter_map(|text| text.split_once("SAY<<")?.1.split_once(">>"))
+            .map(|(order, _)| order.to_owned())
+            .last()
     }
 
     fn usage(&self, endpoint: Endpoint, input: u64, output: u64) -> Option<Value> {
@@ -298,14 +301,7 @@ fn chunk_head(endpoint: Endpoint, model: &str) -> String {
     format!(r#"{{"id":"fake-1","object":"{object}","created":1700000000,"model":"{model}","system_fingerprint":null,"#)
 }
 
-fn chunk(
-    endpoint: Endpoint,
-    model: &str,
-    at: u64,
-    last: bool,
-    said: Option<&str>,
-    usage: Option<&str>,
-) -> String {
+fn chunk(endpoint: Endpoint, model: &str, at: u64, last: bool, said: Option<&str>, usage: Option<&str>) -> String {
     let finish = if last { r#""stop""# } else { "null" };
     // A character of several bytes, an escape and a quoted newline in each: what a careless scanner breaks.
     let usual = format!("w\\u00f6rd \u{1f680} \\n\\\"{at} ");

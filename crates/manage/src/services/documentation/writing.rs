@@ -18,7 +18,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
-use tollgate_core::{Actor, Id, Key, KeyStatus, ModelName, Permission, catalog::Route, name::Label, secret::PlainKey};
+use tollgate_core::{
+    Actor, Id, Key, KeyStatus, Permission,
+    catalog::Route,
+    name::{Label, ModelName},
+    secret::PlainKey,
+};
 use tollgate_docs::{Docs, Draft, Lang, Question, Reader, Source, Written};
 use tollgate_store::{StoreError, keys::NewKey};
 
