@@ -52,7 +52,12 @@ struct NoPage {
     near: Vec<Link>,
 }
 
-pub(super) async fn start(services: State<Services>, guest: Guest, headers: HeaderMap, asked: Asked) -> Paged {
+pub(super) async fn start(
+    services: State<Services>,
+    guest: Guest,
+    headers: HeaderMap,
+    asked: Result<Asked, ServiceError>,
+) -> Paged {
     page(services, Path(START.to_owned()), guest, headers, asked).await
 }
 
@@ -61,15 +66,18 @@ pub(super) async fn page(
     Path(path): Path<String>,
     guest: Guest,
     headers: HeaderMap,
-    asked: Asked,
+    asked: Result<Asked, ServiceError>,
 ) -> Paged {
     if let Some(bytes) = picture(&path) {
         return Ok(raw::picture(bytes));
     }
     match path.strip_suffix(".md") {
         // A program's errors are for programs.
-        Some(path) => Ok(markdown(&services, path, &guest, &headers, &asked).await.unwrap_or_else(IntoResponse::into_response)),
-        None => html(&services, &path, &guest, &asked).await,
+        Some(path) => {
+            let answer = async { markdown(&services, path, &guest, &headers, &asked?).await };
+            Ok(answer.await.unwrap_or_else(IntoResponse::into_response))
+        }
+        None => html(&services, &path, &guest, &asked?).await,
     }
 }
 
