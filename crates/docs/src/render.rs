@@ -431,6 +431,32 @@ mod tests {
         assert_eq!(blocks, 12);
     }
 
+    /// The elements that a page may be made of.
+    const ELEMENTS: [&str; 27] = [
+        "a", "blockquote", "br", "button", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol",
+        "p", "pre", "span", "strong", "table", "tbody", "td", "th", "thead",
+    ];
+
+    proptest::proptest! {
+        /// Whatever is written, a page is made of harmless elements, and its links lead nowhere harmful.
+        #[test]
+        fn whatever_is_written_is_a_harmless_page(
+            source in "(<script|<img src=x onerror=|javascript:|\\[x\\]\\(|\\{\\{url\\}\\}|```|\n|[-#*_`<>\\[\\]()|!&;:\"' a-zđế]){0,60}",
+            url in "[ -~]{0,40}",
+        ) {
+            let pages = [("index".to_owned(), Lang::En)].into();
+            let values = Values { url, ..Values::default() };
+            let (page, _) = render("index", &source, Lang::En, true, &values, &pages);
+            for tag in page.html.split('<').skip(1) {
+                let name: String = tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();
+                proptest::prop_assert!(ELEMENTS.contains(&name.as_str()) || ["tr", "ul"].contains(&name.as_str()), "<{tag}");
+            }
+            for link in page.html.split(" href=\"").skip(1) {
+                proptest::prop_assert!(!link.to_lowercase().starts_with("javascript:"), "{link}");
+            }
+        }
+    }
+
     #[test]
     fn a_page_without_anything_is_a_page() {
         let (page, passages) = rendered("");

@@ -14,7 +14,7 @@ mod search;
 
 use axum::{Router, response::Redirect, routing::get};
 
-use super::{Lang, texts};
+use super::Lang;
 use crate::services::Services;
 
 pub(super) fn router(services: &Services) -> Router<Services> {

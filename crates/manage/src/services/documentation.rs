@@ -167,7 +167,7 @@ impl Services {
             product: PRODUCT.to_owned(),
             url,
             base_url,
-            key_prefix: self.prefix.to_string(),
+            key_prefix: self.prefix.as_str().to_owned(),
             contact_url: self.contact_url.clone().unwrap_or_default(),
             model: sample.map(|model| model.name.to_string()),
             models: served().map(|model| model.name.to_string()).collect(),

@@ -55,7 +55,12 @@ struct NoPage {
     near: Vec<Link>,
 }
 
-pub(super) async fn start(services: State<Services>, guest: Guest, headers: HeaderMap, asked: Asked) -> Paged {
+pub(super) async fn start(
+    services: State<Services>,
+    guest: Guest,
+    headers: HeaderMap,
+    asked: Result<Asked, ServiceError>,
+) -> Paged {
     page(services, Path(START.to_owned()), guest, headers, asked).await
 }
 
@@ -64,7 +69,7 @@ pub(super) async fn page(
     Path(path): Path<String>,
     guest: Guest,
     headers: HeaderMap,
-    asked: Asked,
+    asked: Result<Asked, ServiceError>,
 ) -> Paged {
     if let Some(bytes) = picture(&path) {
         return Ok(raw::picture(bytes));
@@ -72,9 +77,10 @@ pub(super) async fn page(
     match path.strip_suffix(".md") {
         // A program's errors are for programs.
         Some(path) => {
-            Ok(markdown(&services, path, &guest, &headers, &asked).await.unwrap_or_else(IntoResponse::into_response))
+            let answer = async { markdown(&services, path, &guest, &headers, &asked?).await };
+            Ok(answer.await.unwrap_or_else(IntoResponse::into_response))
         }
-        None => html(&services, &path, &guest, &headers, &asked).await,
+        None => html(&services, &path, &guest, &headers, &asked?).await,
     }
 }
 

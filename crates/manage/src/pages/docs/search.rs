@@ -1,7 +1,7 @@
 //! What is found: as a page of its own, and below the field in the header as somebody types.
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::extract::State;
 use http::StatusCode;
 use tollgate_docs::{Docs, Hit};
 
@@ -11,7 +11,7 @@ use crate::{
         Chrome, Lang, Paged, render,
         texts::{self, fill},
     },
-    services::Services,
+    services::{ServiceError, Services},
 };
 
 /// How many passages are shown.
@@ -52,7 +52,12 @@ struct SearchPage {
     found: Found,
 }
 
-pub(super) async fn page(State(services): State<Services>, guest: Guest, asked: Asked) -> Paged {
+pub(super) async fn page(
+    State(services): State<Services>,
+    guest: Guest,
+    asked: Result<Asked, ServiceError>,
+) -> Paged {
+    let asked = asked?;
     services.docs_search_take(&guest.visitor)?;
     let look = asked.look(guest.look);
     let docs = services.docs().await?;
@@ -62,5 +67,5 @@ pub(super) async fn page(State(services): State<Services>, guest: Guest, asked: 
         parts: parts(&docs, look.lang, ""),
         found: Found::of(&docs, look.lang, asked.q.as_deref().unwrap_or_default()),
     };
-    Ok(render(StatusCode::OK, &page) as Response)
+    Ok(render(StatusCode::OK, &page))
 }
