@@ -146,7 +146,7 @@ fn answers(page: &mut String, operation: &Value) {
     let errors = bad.into_iter().map(|(status, response)| {
         let codes = text(response, "description");
         let (codes, why) = codes.split_once(':').map_or((codes, ""), |(codes, why)| (codes, why.trim()));
-        let codes = codes.split(", ").map(|code| format!("[`{code}`](errors.md#{code})"));
+        let codes = codes.split(", ").map(|code| format!("`{code}`"));
         let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
         format!("`{status}` {}{why}", codes.collect::<Vec<_>>().join(", "))
     });

@@ -8,7 +8,7 @@ import { words } from './words.mjs';
 import { sheet, line, act, shownKey } from './pages.mjs';
 
 /** As wide as a page of the documentation shows them without making their letters small. */
-const WIDTH = 1120;
+const WIDTH = 1280;
 /** Room for the tallest dialog. */
 const HEIGHT = 1400;
 /** No picture of a page is taller: what is below says nothing new. */
@@ -16,6 +16,8 @@ const MOST_HEIGHT = 760;
 const ACCOUNT = 'acme';
 const PLACE = 'https://github.example.com/acme/shop/blob/main/config.py#L7';
 const w = words.en;
+/** The text of the key that is found in public, towards the end. */
+let found;
 
 await script(async () => {
   mkdirSync(given.pictures, { recursive: true });
@@ -35,6 +37,7 @@ async function keys() {
   const made = async (name, models, more = {}) => ({ name, ...(await key(ACCOUNT, { name, models, ...more })) });
   const laptop = await made('Old laptop', ['qwen3-32b']);
   const leaked = await made('In a repository', ['llama-3.3-70b']);
+  found = leaked.key;
   const search = await made('Website search', ['qwen3-32b', 'llama-3.3-70b']);
   const batch = await made('Nightly batch', 'all', { expires_at: '2099-12-31T12:00:00Z', note: 'runs on the build server' });
   const uses = [
@@ -60,7 +63,6 @@ async function keys() {
   });
   await eventually('where they came from is noted', async () => (await api('GET', `keys/${search.id}?account=${ACCOUNT}`)).addresses.length > 0);
   await api('POST', `keys/${laptop.id}/revoke?account=${ACCOUNT}`);
-  await api('POST', 'leaks', { keys: [leaked.key], found_at: PLACE });
 }
 
 async function customers(person) {
@@ -86,6 +88,7 @@ async function customers(person) {
   await page.goto(`/a/${ACCOUNT}/keys`);
   await act(person, w, 'Website search', w.revoke);
   await picture(person, 'key-revoke', sheet(person));
+  await api('POST', 'leaks', { keys: [found], found_at: PLACE });
   await page.goto(`/a/${ACCOUNT}/keys`);
   await line(person, 'In a repository').getByRole('link', { name: 'In a repository' }).click();
   await page.getByRole('heading', { level: 1, name: 'In a repository' }).waitFor();

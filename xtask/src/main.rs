@@ -59,7 +59,11 @@ enum Task {
     /// Writes what is made from the program: docs/openapi.json and the pages of docs/reference
     Reference,
     /// Takes the documentation's pictures of the console anew, into docs/screenshots
-    Pictures,
+    Pictures {
+        /// Only puts those in place that the last run of the tests took
+        #[arg(long)]
+        taken: bool,
+    },
     /// Starts the throwaway PostgreSQL cluster and keeps it until Ctrl-C, or runs a command with it
     Postgres {
         /// As if no PostgreSQL were installed: tries the way that installs it
@@ -96,7 +100,7 @@ fn main() -> ExitCode {
         Task::Bench { arguments } => bench(&arguments),
         Task::Fuzz { seconds } => fuzz(seconds),
         Task::Reference => reference(),
-        Task::Pictures => pictures::take(),
+        Task::Pictures { taken } => pictures::renew(taken),
         Task::Postgres { pretend_missing, command } => with_postgres(pretend_missing, &command),
         Task::Browser { pretend_missing, command } => with_browser(pretend_missing, &command),
     };
