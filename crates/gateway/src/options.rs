@@ -141,7 +141,7 @@ impl Default for Limits {
             first_byte_timeout: seconds(5),
             header_timeout: seconds(10),
             header_bytes: 32 << 10,
-            header_fields: 100,
+            header_fields: HYPER_FIELDS,
             uri_bytes: 8 << 10,
             keep_alive: seconds(75),
             body_bytes: 20 << 20,
@@ -169,3 +169,7 @@ impl Default for Limits {
 
 /// The least size of the buffer that a head is read into; hyper takes no smaller one.
 pub(crate) const HEAD_BUFFER_LEAST: usize = 8 << 10;
+
+/// Header fields that hyper takes without being told a number; told any, this one too, it fills two lists of that
+/// length for every head that it reads.
+pub(crate) const HYPER_FIELDS: usize = 100;

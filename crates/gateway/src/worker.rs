@@ -41,7 +41,7 @@ use crate::{
     journal::{JournalError, LaneWriter, Position, SyncMode},
     management::ACCEPT_PAUSE,
     node::Node,
-    options::{HEAD_BUFFER_LEAST, Limits},
+    options::{HEAD_BUFFER_LEAST, HYPER_FIELDS, Limits},
     upstream::{
         Cause,
         connection::{ConnectError, Connection, Exchange},
@@ -237,9 +237,11 @@ impl Worker {
     fn http(&self) -> http1::Builder {
         let mut http = http1::Builder::new();
         http.header_read_timeout(None)
-            .max_headers(self.limits.header_fields)
             .max_header_size(self.limits.header_bytes.max(HEAD_BUFFER_LEAST))
             .max_buf_size(CLIENT_BUFFER);
+        if self.limits.header_fields != HYPER_FIELDS {
+            http.max_headers(self.limits.header_fields);
+        }
         http
     }
 
