@@ -31,6 +31,16 @@ async fn the_guide_holds_word_by_word() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_on_a_page_left_open_are_never_older_than_five_seconds() {
+    browser::run(&House::open(Engine::Sqlite).await, "fresh", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_form_of_a_customer_says_what_is_wrong_and_keeps_what_was_typed() {
+    browser::run(&House::open(Engine::Sqlite).await, "forms", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_get_nowhere() {
     browser::run(&House::open(Engine::Sqlite).await, "strangers", json!({})).await;
 }
