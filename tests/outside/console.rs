@@ -114,7 +114,7 @@ async fn an_operator_does_everything_in_forms_that_are_wrong_first() {
 async fn who_revokes_a_key_while_a_node_is_silent_is_told_so_and_then_when_it_was_dead() {
     // A little longer than a call waits for the proof.
     let house = fleet::house_with_lease("36s").await;
-    let other = fleet::second_node(&house).await;
+    let other = house.second_node().await;
     // The script stops it when everything else is prepared: its lease runs from then on.
     browser::run(&house, "silent", json!({"silent": other.pid().as_raw_nonzero().get()})).await;
 }
