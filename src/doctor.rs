@@ -29,6 +29,8 @@ const SLOW_FLUSH: Duration = Duration::from_millis(20);
 const MOST_SKEW: Duration = Duration::from_secs(5);
 /// Open files that a busy gateway needs.
 const LEAST_OPEN_FILES: u64 = 4_096;
+/// Pages of the documentation that are told one by one.
+const MOST_PAGE_FAULTS: usize = 20;
 /// Losses of journals that are looked at.
 const MOST_GAPS: u32 = 1_000;
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -98,6 +100,7 @@ pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<(),
             let file = settings.file.as_ref().map_or("no file, defaults".to_owned(), |path| path.display().to_string());
             findings.well("configuration", file);
             files(&settings, &mut findings);
+            pages(&settings, &mut findings);
             serve::runtime()?.block_on(async {
                 store(&settings, &world, &mut findings).await;
                 mail(&settings, &mut findings).await;
@@ -183,6 +186,22 @@ fn files(settings: &Settings, findings: &mut Findings) {
         if let Some(directory) = path.ancestors().find(|path| path.is_dir()) {
             disk(about, directory, findings);
         }
+    }
+}
+
+/// The operator's own pages of the documentation. Silence where there are none.
+fn pages(settings: &Settings, findings: &mut Findings) {
+    const ABOUT: &str = "documentation";
+    let Some(directory) = &settings.docs.directory else { return };
+    let (pages, faults) = tollgate_manage::docs_directory_check(directory);
+    for fault in faults.iter().take(MOST_PAGE_FAULTS) {
+        findings.fault(ABOUT, fault, "correct it or take it away: the page is left out, ours stands in its place");
+    }
+    if faults.len() > MOST_PAGE_FAULTS {
+        findings.fault(ABOUT, format!("{} more like these", faults.len() - MOST_PAGE_FAULTS), "correct those first");
+    }
+    if faults.is_empty() {
+        findings.well(ABOUT, format!("{pages} pages of your own in {}", directory.display()));
     }
 }
 

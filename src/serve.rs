@@ -20,7 +20,7 @@ use tollgate_gateway::{
     Gateway, GatewayOptions, JournalOptions, Limits, Management, journal::SyncMode, serve_management,
 };
 use tollgate_manage::{
-    Background, LeakFigures, ManageOptions,
+    Background, Documentation, LeakFigures, ManageOptions,
     notify::Notifier,
     services::{bootstrap_operator_token, sign_in_link, sign_in_path},
 };
@@ -128,6 +128,7 @@ impl Running {
         let leak_figures = LeakFigures::default();
         let notifier = Notifier::new(settings.notify.clone(), store.clone(), world.clone(), master_key.clone());
         let notifier = notifier.context("mail cannot be sent so")?;
+        let docs = Documentation::new(settings.docs.clone());
         let manage_options = ManageOptions {
             store: store.clone(),
             world: world.clone(),
@@ -139,6 +140,7 @@ impl Running {
             leaks: settings.leaks.clone(),
             leak_figures: leak_figures.clone(),
             background: background.clone(),
+            docs: docs.clone(),
             inference: Arc::new(OwnGateway(watch.clone())),
             upstream_health: Arc::new(watch.clone()),
             upstream_probe: Arc::new(Prober::new()),
@@ -180,6 +182,7 @@ impl Running {
         });
         let console = settings.public_url.as_deref().or(manage_url.as_deref()).unwrap_or(&url);
         notifier.console_at(console);
+        docs.reached_at(console, settings.public_url.as_deref().unwrap_or(&url));
         let (stop_telling, told) = oneshot::channel::<()>();
         let telling = tokio::spawn(notifier.run(async {
             let _ = told.await;

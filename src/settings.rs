@@ -4,6 +4,7 @@
 //! name stops the start. A [`Settings`] is complete and checked; secrets in it have no `Debug` text.
 
 pub mod catalog;
+mod docs;
 pub mod environment;
 mod leaks;
 mod notify;
@@ -186,6 +187,8 @@ pub struct Settings {
     pub leaks: tollgate_manage::LeakOptions,
     /// `mail` and `webhooks`
     pub notify: tollgate_manage::notify::NotifyOptions,
+    /// `docs`
+    pub docs: tollgate_manage::DocsOptions,
     /// `usage.keep_requests`
     pub keep_requests: Duration,
     /// `usage.keep_minutes`
@@ -346,6 +349,7 @@ impl Settings {
             sign_in: sign_in::options(&root, base, environment)?,
             leaks: leaks::options(&root, base, environment)?,
             notify: notify::options(&root, base, environment)?,
+            docs: docs::options(&root, base)?,
             keep_requests: usage.duration("keep_requests", HOUR, DAY * 36_500)?,
             keep_minutes: usage.duration("keep_minutes", DAY, DAY * 36_500)?,
             keep_audit: match audit.text("keep")? {

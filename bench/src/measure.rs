@@ -1,5 +1,6 @@
 //! The measurements.
 
+mod docs;
 mod keys;
 mod leaks;
 mod pages;
@@ -18,7 +19,7 @@ use crate::{Line, Scale};
 type Measurement = fn(Scale) -> anyhow::Result<Vec<Line>>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Measurement); 9] = [
+pub const ALL: [(&str, Measurement); 10] = [
     ("requests", requests::measure),
     ("start", start::measure),
     ("keys", keys::measure),
@@ -28,6 +29,7 @@ pub const ALL: [(&str, Measurement); 9] = [
     ("usage", usage::measure),
     ("pages", pages::measure),
     ("scan", scan::measure),
+    ("docs", docs::measure),
 ];
 
 /// The one in the middle.

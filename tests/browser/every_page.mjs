@@ -5,6 +5,8 @@ import { script, visitor, signIn, inspect, step, each, customer, member, key, ap
 
 /** How many pages of one kind are looked at. */
 const OF_A_KIND = 2;
+/** How many of the documentation: all of them, once. */
+const OF_DOCS = 100;
 /** More kinds than these there are not; a crawl that runs away ends. */
 const MOST_PAGES = 300;
 /** Pages that the crawl must have come by: one that finds nothing has tested nothing. */
@@ -24,6 +26,8 @@ const MUST_SEE = [
   '/a/{}/activity',
   '/a/{}/webhooks',
   '/me',
+  '/docs',
+  '/docs/{}',
   '/operator/accounts',
   '/operator/plans',
   '/operator/models',
@@ -49,6 +53,12 @@ const BESIDE = [
   ['empty-activity', 200, '/a/default/activity?subject=nothing'],
   ['empty-accounts', 200, '/operator/accounts?search=nothing'],
   ['empty-users', 200, '/operator/users?search=nothing'],
+  ['docs-no-page', 404, '/docs/customers/api-key'],
+  ['docs-answer', 200, '/docs/customers/api-keys?ask=how+can+I+revoke+an+API+key%3F'],
+  ['docs-silent', 200, '/docs/customers/api-keys?ask=how+do+I+fine-tune+a+model%3F'],
+  ['docs-question-wrong', 400, '/docs/customers/api-keys?ask=%3F'],
+  ['docs-found', 200, '/docs/search?q=key'],
+  ['docs-found-nothing', 200, '/docs/search?q=zzzzqqqq'],
   ['wrong-audit', 400, '/operator/audit?account=nothing&from=yesterday'],
 ];
 /** Between them: both languages with and without the script, both themes, a phone, a tablet and a desk. */
@@ -64,6 +74,7 @@ await script(async () => {
   await each(WAYS, 2, async (way) => {
     const person = await visitor(way);
     person.looks = way.looks;
+    person.all = way === WAYS[0];
     await signIn(person, await olga.link());
     const seen = await crawl(person);
     const missing = MUST_SEE.filter((kind) => !seen.has(kind));
@@ -75,9 +86,34 @@ await script(async () => {
     await person.context.clearCookies();
     await person.page.goto('/sign-in');
     await inspect(person, 'sign-in', way);
+    await documentation(person, way);
     await person.context.close();
   });
 });
+
+/** The documentation as somebody reads it who is not signed in: it finds as one types, and answers. */
+async function documentation(person, way) {
+  const { page } = person;
+  await page.goto('/docs/customers/quickstart');
+  await inspect(person, 'docs-stranger', way);
+  const ask = page.locator('#ask');
+  await ask.fill(way.lang === 'vi' ? 'quên mật khẩu thì làm thế nào' : 'how can I revoke an API key?');
+  await ask.press('Enter');
+  await page.locator('#answer .sources a').first().waitFor();
+  await inspect(person, 'docs-asked', way);
+  if (person.js) {
+    await page.locator('#docs-q').pressSequentially(way.lang === 'vi' ? 'mat kh' : 'rotat');
+    await page.locator('#docs-found a').first().waitFor();
+    await inspect(person, 'docs-typed', way);
+    await page.locator('#docs-found a').first().click();
+    await page.waitForURL(/\/docs\/customers\/.+#/);
+  } else {
+    await page.locator('#docs-q').fill('rotate');
+    await page.locator('#docs-q').press('Enter');
+    await page.waitForURL(/\/docs\/search\?q=rotate/);
+    await page.locator('#docs-found a').first().waitFor();
+  }
+}
 
 /** Follows every link of ours; returns the kinds of pages with how many were seen. */
 async function crawl(person) {
@@ -110,8 +146,8 @@ async function crawl(person) {
       const url = new URL(link);
       const kind = kindOf(url.pathname);
       const queued = waiting.filter((other) => kindOf(new URL(other, given.url).pathname) === kind).length;
-      const fresh = url.origin === given.url && !known.has(url.pathname) && !/\.(csv|json)$|^\/(docs|api)\b/.test(url.pathname);
-      if (fresh && (seen.get(kind) ?? 0) + queued < OF_A_KIND) {
+      const fresh = url.origin === given.url && !known.has(url.pathname) && !/\.(csv|json|md|png)$|^\/api\b/.test(url.pathname);
+      if (fresh && (seen.get(kind) ?? 0) + queued < (kind === '/docs/{}' && person.all ? OF_DOCS : OF_A_KIND)) {
         known.add(url.pathname);
         waiting.push(url.pathname + url.search);
       }
@@ -153,6 +189,7 @@ function kindOf(path) {
     .replace(/^\/a\/[^/]+/, '/a/{}')
     .replace(/\/[a-z]+_[0-9a-f-]{20,}/g, '/{}')
     .replace(/^(\/a\/{}\/models)\/[^/]+/, '$1/{}')
+    .replace(/^\/docs\/.+/, '/docs/{}')
     .replace(/^(\/operator\/[a-z]+)\/(?!new$)[^/]+/, '$1/{}');
 }
 

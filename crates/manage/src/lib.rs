@@ -43,7 +43,9 @@ use tollgate_store::Store;
 
 pub use api::{endpoints, openapi_json};
 pub use background::Background;
-pub use services::{LeakFigures, LeakOptions, ServiceError, Services};
+pub use services::{
+    DocsOptions, Documentation, LeakFigures, LeakOptions, ServiceError, Services, docs_directory_check,
+};
 
 /// What the management plane needs.
 pub struct ManageOptions {
@@ -74,6 +76,8 @@ pub struct ManageOptions {
     pub upstream_probe: Arc<dyn UpstreamProbe>,
     /// Tells people what they are to know, by mail and at endpoints.
     pub notifier: notify::Notifier,
+    /// The pages under `/docs`.
+    pub docs: Documentation,
     /// Sends what people try to the data plane.
     pub inference: Arc<dyn Inference>,
     /// The program's version.
@@ -157,7 +161,7 @@ pub struct RequestId(pub Id<usage::Request>);
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
 
-/// Serves `/api/v1/*`, `/leaks`, `/hooks/*` and the console (`/`, `/a/*`, `/me`, `/operator/*`, `/sign-in*`, `/invitations/*`, `/assets/*`);
+/// Serves `/api/v1/*`, `/leaks`, `/hooks/*`, the documentation (`/docs`, `/llms.txt`, `/llms-full.txt`, `/sitemap.xml`) and the console (`/`, `/a/*`, `/me`, `/operator/*`, `/sign-in*`, `/invitations/*`, `/assets/*`);
 /// anything else is a 404.
 pub fn router(options: ManageOptions) -> axum::Router {
     let services = Services::new(options);

@@ -16,6 +16,7 @@ mod address;
 mod ask;
 mod assets;
 mod chrome;
+mod docs;
 mod failure;
 mod flash;
 mod form;
@@ -62,6 +63,7 @@ const WORTH_COMPRESSING: u64 = 1_024;
 
 pub(crate) fn router(services: &Services) -> Router<Services> {
     Router::new()
+        .merge(docs::router())
         .merge(home::router())
         .merge(keys::router())
         .merge(models::router())

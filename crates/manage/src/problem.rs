@@ -160,6 +160,7 @@ impl From<&ServiceError> for Problem {
             }
             ServiceError::TooLarge => Self::new("request_too_large", "a body has at most 1 MiB"),
             ServiceError::TooSlow => Self::new("request_timeout", "the body did not come within 30 seconds"),
+            ServiceError::NotNow(why) => Self::new("unavailable", *why),
             ServiceError::Unavailable(_) => Self::new(
                 "unavailable",
                 "the store cannot be reached; a write may or may not have happened: look before you repeat it",
@@ -270,6 +271,7 @@ mod tests {
             ServiceError::UnsupportedMediaType,
             ServiceError::TooLarge,
             ServiceError::TooSlow,
+            ServiceError::NotNow("x"),
         ];
         for error in &samples {
             let problem = Problem::from(error);

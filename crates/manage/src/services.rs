@@ -6,6 +6,7 @@
 mod accounts;
 mod catalog;
 mod confirm;
+mod documentation;
 mod keys;
 mod leaks;
 mod members;
@@ -36,6 +37,7 @@ pub use accounts::{
 pub(crate) use catalog::price_schema;
 pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, UpstreamInput, catalog_apply};
 pub use confirm::{Confirmed, Effective, EffectiveNode};
+pub use documentation::{DocsOptions, Documentation, docs_directory_check};
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
 pub(crate) use keys::{grace_of, origins_schema, permission_schema};
 pub(crate) use leaks::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal, RefusedAs};
@@ -238,6 +240,9 @@ pub enum ServiceError {
     /// The body did not come in time.
     #[error("the body did not come in time")]
     TooSlow,
+    /// Something that this needs does not work at this moment.
+    #[error("{0}")]
+    NotNow(&'static str),
     /// The store cannot be reached.
     #[error("the store is unavailable")]
     Unavailable(#[source] StoreError),

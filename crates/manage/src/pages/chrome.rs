@@ -199,6 +199,15 @@ impl Chrome {
         chrome.nav.push(profile);
         chrome
     }
+    /// Around a page of the documentation, for somebody signed in.
+    pub(crate) fn docs(viewer: &Viewer) -> Self {
+        Self::of(viewer, None)
+    }
+    /// The same in another language or theme.
+    pub(crate) fn in_look(&mut self, look: Look) {
+        self.look = look;
+        self.t = Common::of(look.lang);
+    }
     /// Around a page of the operator's part.
     pub(crate) fn operator(viewer: &Viewer, place: Place) -> Self {
         let mut chrome = Self::of(viewer, None);

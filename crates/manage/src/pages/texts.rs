@@ -31,6 +31,7 @@ macro_rules! texts {
 
 mod activity;
 mod common;
+mod docs;
 mod errors;
 mod keys;
 mod mail;
@@ -44,6 +45,7 @@ mod webhooks;
 
 pub(crate) use activity::Audit;
 pub(crate) use common::Common;
+pub(crate) use docs::Docs;
 pub(crate) use errors::Errors;
 pub(crate) use keys::Keys;
 pub(crate) use mail::{Mail, problem_in_words, source_in_words};
@@ -84,6 +86,7 @@ mod tests {
     fn no_text_is_missing_in_either_language() {
         for (table, texts) in [
             ("Common", Common::ALL),
+            ("Docs", Docs::ALL),
             ("Errors", Errors::ALL),
             ("Keys", Keys::ALL),
             ("Mail", Mail::ALL),

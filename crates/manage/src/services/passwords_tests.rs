@@ -95,6 +95,7 @@ async fn services(directory: &tempfile::TempDir) -> Services {
         leaks: Default::default(),
         leak_figures: Default::default(),
         background: Default::default(),
+        docs: crate::Documentation::new(Default::default()),
         upstream_health: Arc::new(Nowhere),
         upstream_probe: Arc::new(Nowhere),
         inference: Arc::new(Nowhere),

@@ -19,7 +19,7 @@ use tollgate_core::{
     world::{Clock, Entropy},
 };
 use tollgate_manage::{
-    Inference, InferenceFuture, LeakOptions, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions,
+    DocsOptions, Documentation, Inference, InferenceFuture, LeakOptions, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions,
     UpstreamHealthSource, UpstreamHealthView, UpstreamProbe,
     notify::{Notifier, NotifyOptions},
     services,
@@ -154,7 +154,15 @@ impl House {
         let leaks = LeakOptions { token_type: "tollgate_api_key".into(), ..LeakOptions::default() };
         Self::open_with(None, leaks, notify).await
     }
+    /// One whose operator has pages of their own.
+    pub async fn open_documented(directory: &std::path::Path) -> Self {
+        let docs = DocsOptions { directory: Some(directory.to_owned()), list_models: true };
+        Self::open_all(None, LeakOptions::default(), NotifyOptions::default(), docs).await
+    }
     pub async fn open_with(public_url: Option<&str>, leaks: LeakOptions, notify: NotifyOptions) -> Self {
+        Self::open_all(public_url, leaks, notify, DocsOptions { directory: None, list_models: true }).await
+    }
+    async fn open_all(public_url: Option<&str>, leaks: LeakOptions, notify: NotifyOptions, docs: DocsOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Turned(Arc::new(AtomicI64::new(NOW_MS)));
         let world = World::new(clock.clone(), Counted(AtomicU64::new(1)));
@@ -172,6 +180,8 @@ impl House {
         let notifier = Notifier::new(notify, store.clone(), world.clone(), master_key.clone()).unwrap();
         notifier.console_at("https://tollgate.example");
         let background = tollgate_manage::Background::default();
+        let docs = Documentation::new(docs);
+        docs.reached_at("https://tollgate.example", "https://tollgate.example");
         let router = tollgate_manage::router(ManageOptions {
             notifier: notifier.clone(),
             store: store.clone(),
@@ -190,6 +200,7 @@ impl House {
             background: background.clone(),
             upstream_health: Arc::new(Health),
             upstream_probe: Arc::new(Probe),
+            docs,
             inference: Arc::new(Echo),
             version: "0.0.0-test",
         });

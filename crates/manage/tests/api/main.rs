@@ -4,6 +4,7 @@
 
 mod access;
 mod catalog;
+mod docs;
 mod house;
 mod keys;
 mod keys_pages;

@@ -25,6 +25,8 @@ texts! {
         sections: "Sections", "Các mục";
         account: "Account", "Tài khoản";
         switch_account: "Switch account", "Đổi tài khoản";
+        docs: "Docs", "Tài liệu";
+        read_how: "Read how it works", "Xem hướng dẫn";
         sign_out: "Sign out", "Đăng xuất";
         language: "Language", "Ngôn ngữ";
         theme: "Theme", "Giao diện";
