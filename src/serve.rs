@@ -177,7 +177,8 @@ impl Running {
             let stopped = async {
                 let _ = stopped.await;
             };
-            (stop, tokio::spawn(serve_management(listener, front, limits, stopped)))
+            let proxies = settings.trusted_proxies.clone();
+            (stop, tokio::spawn(serve_management(listener, front, limits, proxies, stopped)))
         });
         let console = settings.public_url.as_deref().or(manage_url.as_deref()).unwrap_or(&url);
         notifier.console_at(console);
@@ -289,6 +290,7 @@ fn gateway_options(settings: &Settings) -> anyhow::Result<GatewayOptions> {
     let limits = &settings.limits;
     let name = settings.node.clone().map_or_else(machine_name, Ok)?;
     let mut options = GatewayOptions::new(settings.listen, settings.journal.clone(), name);
+    options.trusted_proxies = settings.trusted_proxies.clone();
     options.lease = settings.lease;
     options.journal = JournalOptions {
         max_bytes: settings.journal_most,

@@ -153,6 +153,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// `listen.manage`
     pub manage: Option<SocketAddr>,
+    /// `listen.trusted_proxies`
+    pub trusted_proxies: tollgate_gateway::TrustedProxies,
     /// `listen.public_url`, without a slash at its end
     pub public_url: Option<String>,
     /// `store.url`, an SQLite path made complete. May hold a password.
@@ -323,6 +325,7 @@ impl Settings {
         Ok(Self {
             listen: address(&listen, "address")?.ok_or_else(|| listen.invalid("address", "is empty".to_owned()))?,
             manage: address(&listen, "manage")?,
+            trusted_proxies: trusted_proxies(&listen)?,
             public_url: public_url(&listen)?,
             store_url: store_url(&store, &data, base, environment)?,
             store_connections: u32::try_from(store.number("connections", 1, 1_000)?).unwrap_or(u32::MAX),
@@ -452,6 +455,14 @@ fn address(section: &Section<'_>, name: &str) -> Result<Option<SocketAddr>, Sett
     };
     let problem = || format!("must be an IP address and a port, such as \"127.0.0.1:8080\", not {text:?}");
     full.parse().map(Some).map_err(|_| section.invalid(name, problem()))
+}
+
+fn trusted_proxies(listen: &Section<'_>) -> Result<tollgate_gateway::TrustedProxies, SettingsError> {
+    let texts = listen.texts("trusted_proxies")?;
+    tollgate_gateway::TrustedProxies::parse(&texts).map_err(|(at, error)| {
+        let text = texts.get(at).map_or("", String::as_str);
+        listen.invalid("trusted_proxies", format!("{text:?} {error}"))
+    })
 }
 
 fn public_url(listen: &Section<'_>) -> Result<Option<String>, SettingsError> {

@@ -9,7 +9,8 @@
 //! | [`mock`] | a keep-alive upstream, as a process of its own |
 //! | [`load`] | keep-alive clients that send one request over and over |
 //! | [`process`] | CPU time and memory of a process |
-//! | [`nginx`] | the neighbour |
+//! | [`neighbour`] | programs that we are measured beside, found or installed |
+//! | [`nginx`] | the neighbour of the data plane |
 //! | [`scene`] | a release build of the server with a key |
 //! | [`year`] | a store filled with a year of usage |
 //! | [`measure`] | the measurements |
@@ -18,6 +19,7 @@
 mod load;
 mod measure;
 mod mock;
+mod neighbour;
 mod nginx;
 mod process;
 mod scene;

@@ -7,9 +7,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use crate::scene::{free_port, wait_until_it_listens};
+use crate::{
+    neighbour::find_or_install,
+    scene::{free_port, wait_until_it_listens},
+};
 
 /// A running nginx; killed when dropped.
 pub struct Nginx {
@@ -21,7 +24,7 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it before `upstream`; only `key` is let in.
     pub fn start(upstream: SocketAddr, key: &str, workers: usize) -> anyhow::Result<Self> {
-        let program = find_or_install()?;
+        let program = program()?;
         let directory = tempfile::tempdir()?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let settings = directory.path().join("nginx.conf");
@@ -93,31 +96,13 @@ http {{
     )
 }
 
-fn find_or_install() -> anyhow::Result<PathBuf> {
-    let places = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx", "/opt/homebrew/bin/nginx"];
-    let found = || places.iter().map(PathBuf::from).find(|path| path.is_file());
-    if let Some(path) = found() {
-        return Ok(path);
-    }
-    if rustix::process::geteuid().is_root() {
-        eprintln!("installing nginx: apt-get install nginx-light");
-        let install = || {
-            let mut apt = Command::new("apt-get");
-            apt.args(["install", "--yes", "--no-install-recommends", "nginx-light"]);
-            apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null()).status()
-        };
-        if !install()?.success() {
-            Command::new("apt-get").arg("update").stdout(Stdio::null()).status()?;
-            install()?;
-        }
-    }
-    let Some(path) = found() else { bail!("nginx is the neighbour: install it (apt-get install nginx-light)") };
-    Ok(path)
+fn program() -> anyhow::Result<PathBuf> {
+    find_or_install("nginx", "nginx-light")
 }
 
 /// Its version, for the table.
 pub fn version() -> anyhow::Result<String> {
-    let output = Command::new(find_or_install()?).arg("-v").output()?;
+    let output = Command::new(program()?).arg("-v").output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     Ok(text.trim().rsplit('/').next().context("a version")?.to_owned())
 }

@@ -37,9 +37,10 @@ pub fn script(keys: u64, shape: Shape) -> String {
     let mut script = format!(
         "BEGIN;
         CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999999) SELECT i FROM n;
-        INSERT INTO keys (id, public_id, account_no, name, all_models, state, created_at, created_by, hash, search_text, version, prefix, sort_name)
+        INSERT INTO keys (id, public_id, account_no, name, all_models, state, created_at, created_by, hash, search_text, version, prefix, sort_name, expires_at)
         SELECT 'key_' || lower(hex(randomblob(16))), substr(lower(hex(randomblob(6))), 1, 12), account_no, 'key ' || i, 0, state,
-               created_at, created_by, randomblob(32), 'key ' || i, 1, prefix, 'key ' || i
+               created_at, created_by, randomblob(32), 'key ' || i, 1, prefix, 'key ' || i,
+               CASE WHEN i % 3 = 0 THEN (unixepoch() + 86400 + i * 7919 % 31536000) * 1000 END
         FROM n CROSS JOIN (SELECT * FROM keys LIMIT 1) WHERE i < {keys};
         INSERT INTO key_models (key_no, model_no)
         SELECT keys.no, models.no FROM keys CROSS JOIN (SELECT no FROM models ORDER BY no LIMIT 2) AS models

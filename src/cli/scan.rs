@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     io::IsTerminal as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Condvar, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -59,10 +59,10 @@ pub struct ScanArguments {
     #[arg(long, group = "source")]
     staged: bool,
     /// Search standard input instead
-    #[arg(long, group = "source")]
+    #[arg(long, group = "source", conflicts_with = "paths")]
     stdin: bool,
     /// Print a rule file for another scanner instead, made from the prefix
-    #[arg(long, value_name = "TOOL", group = "source")]
+    #[arg(long, value_name = "TOOL", group = "source", conflicts_with = "paths")]
     rules: Option<RuleTool>,
     /// Search what git ignores, too
     #[arg(long, conflicts_with = "source")]
@@ -263,9 +263,9 @@ fn scan(arguments: &ScanArguments, finder: &Finder, findings: &Findings) -> Resu
         scan_stream("standard input", std::io::stdin().lock(), finder, findings);
         return Ok(());
     }
-    // A path that is not there is a mistake: passing it over would call it clean.
+    // A path that is not there, or cannot be read, is a mistake: passing it over would call it clean.
     for path in &arguments.paths {
-        if let Err(error) = path.symlink_metadata() {
+        if let Err(error) = readable(path) {
             return Err(Failure::Usage(format!("{}: {error}", path.display())));
         }
     }
@@ -281,6 +281,18 @@ fn scan(arguments: &ScanArguments, finder: &Finder, findings: &Findings) -> Resu
         scan_files(&arguments.paths, FileOptions { ignored: arguments.no_ignore, threads }, finder, findings);
     }
     Ok(())
+}
+
+/// Whether a path can be read, as far as one can tell without reading it: a pipe that is opened twice is read once.
+fn readable(path: &Path) -> std::io::Result<()> {
+    let kind = path.metadata()?.file_type();
+    if kind.is_dir() {
+        std::fs::read_dir(path).map(drop)
+    } else if kind.is_file() {
+        std::fs::File::open(path).map(drop)
+    } else {
+        Ok(())
+    }
 }
 
 /// What was searched, as whoever gets the report may know it.

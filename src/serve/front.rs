@@ -151,7 +151,7 @@ impl Management for Front {
     fn call(
         &self,
         mut request: Request<Incoming>,
-        peer: SocketAddr,
+        address: IpAddr,
         id: Option<Id<usage::Request>>,
     ) -> ManagementFuture {
         let id = id.unwrap_or_else(|| Id::new(&self.watch.2));
@@ -164,7 +164,7 @@ impl Management for Front {
         if let Some((good, word)) = probe {
             return Box::pin(async move { probed(good, word, id) });
         }
-        request.extensions_mut().insert(PeerAddress(peer.ip()));
+        request.extensions_mut().insert(PeerAddress(address));
         request.extensions_mut().insert(RequestId(id));
         (self.router)(request)
     }

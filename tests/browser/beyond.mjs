@@ -1,8 +1,8 @@
 // Beyond the guide: rotate, disable and enable, a long list, trying a model, an account that is suspended.
 
-import { script, visitor, signIn, inspect, step, each, customer, key, api, chat, eventually, assert } from './lib.mjs';
+import { script, visitor, signIn, inspect, step, each, customer, key, api, chat, stream, eventually, copied, assert } from './lib.mjs';
 import { words } from './words.mjs';
-import { sheet, line, act, shownKey } from './pages.mjs';
+import { sheet, line, act, shownKey, facts } from './pages.mjs';
 
 /** More keys than one page of the list shows. */
 const MANY = 120;
@@ -18,11 +18,45 @@ await script(async () => {
     await step('rotate', () => rotate(person, account));
     await step('disable and enable', () => disable(person, account));
     await step('trying a model', () => tryIt(person, account));
+    await step('a key whose first request still runs', () => running(person, account));
     await step('a long list', () => longList(person, account));
     await step('suspended by the operator', () => suspended(person, account, olga));
     await person.context.close();
   });
+  await step('copying over plain http', copying);
 });
+
+/** Where a page is no secure context, a browser has no clipboard for scripts: the button copies all the same. */
+async function copying() {
+  const person = await visitor();
+  const { page } = person;
+  await page.addInitScript(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+  await signIn(person, await (await customer('plain-http')).link());
+  await page.goto('/a/plain-http/keys');
+  await page.getByRole('link', { name: w.createNew }).first().click();
+  await sheet(person).getByLabel(w.name, { exact: true }).fill('Copied');
+  await sheet(person).getByRole('radio', { name: w.all }).check();
+  await sheet(person).getByRole('button', { name: w.create, exact: true }).click();
+  const text = await shownKey(person);
+  const reader = await person.context.newPage();
+  await reader.goto('/me');
+  const button = sheet(person).getByRole('button', { name: w.copy, exact: true }).first();
+  const inClipboard = await copied(reader, async () => {
+    await page.bringToFront();
+    await button.click();
+    await sheet(person).getByRole('button', { name: w.copied }).first().waitFor();
+    await reader.bringToFront();
+  });
+  assert.equal(inClipboard, text);
+  await step('where that is refused too, the text is marked and the button says how', async () => {
+    await page.bringToFront();
+    await page.evaluate(() => { document.execCommand = () => false; });
+    await button.or(sheet(person).getByRole('button', { name: w.copied })).first().click();
+    await sheet(person).getByRole('button', { name: /Marked: press Ctrl\+C/ }).waitFor();
+    assert.equal(await page.evaluate(() => getSelection().toString()), text);
+  });
+  await person.context.close();
+}
 
 async function rotate(person, account) {
   const old = await key(account, { name: 'Turning' });
@@ -54,6 +88,27 @@ async function disable(person, account) {
     await person.page.getByRole('status').filter({ hasText: said }).first().waitFor();
     assert.equal(await chat(text, 'chat-a'), status, task);
   }
+}
+
+/** A request is counted when it ends; who revokes is told of one that still runs all the same. */
+async function running(person, account) {
+  const { id, key: text } = await key(account, { name: 'Just begun' });
+  await person.page.goto(`/a/${account}/keys`);
+  await act(person, w, 'Just begun', w.revoke);
+  assert.match(await sheet(person).innerText(), /It was never used: nothing should break/);
+  const answer = await stream(text, 'chat-a', { fake: { stall_at: 2 } });
+  await eventually('where it came from is noted', async () => (await api('GET', `keys/${id}?account=${account}`)).addresses.length > 0);
+  assert.equal((await api('GET', `keys/${id}?account=${account}`)).last_used_at, null, 'it is not counted yet');
+  await person.page.goto(`/a/${account}/keys`);
+  await act(person, w, 'Just begun', w.revoke);
+  const said = await sheet(person).innerText();
+  assert.match(said, /It is in use now/);
+  assert.doesNotMatch(said, /never used/);
+  assert.doesNotMatch((await facts(sheet(person)))[w.lastUsed], /never/);
+  await sheet(person).getByRole('button', { name: w.revokeKey, exact: true }).click();
+  await person.page.getByRole('heading', { name: w.dead }).waitFor();
+  assert.equal((await facts(sheet(person)))[w.streams], '1');
+  assert.match(await answer.text(), /api_key_revoked/);
 }
 
 async function tryIt(person, account) {

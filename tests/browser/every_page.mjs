@@ -61,10 +61,12 @@ const BESIDE = [
   ['docs-found-nothing', 200, '/docs/search?q=zzzzqqqq'],
   ['wrong-audit', 400, '/operator/audit?account=nothing&from=yesterday'],
 ];
+/** Between them: both languages with and without the script, both themes, a phone, a tablet and a desk. */
 const WAYS = [
   { lang: 'en', theme: 'light', width: 1440, js: true, looks: looks('light-1440', ['light-768']) },
   { lang: 'en', theme: 'light', width: 390, js: false, looks: looks('light-390') },
-  { lang: 'vi', theme: 'dark', width: 390, js: true, looks: looks('dark-390').filter(({ theme }) => theme === 'light') },
+  { lang: 'vi', theme: 'dark', width: 390, js: true, looks: looks('dark-390') },
+  { lang: 'vi', theme: 'dark', width: 1440, js: false, looks: looks('dark-1440') },
 ].map((way) => ({ ...way, name: `${way.lang}-${way.theme}-${way.width}${way.js ? '' : '-nojs'}` }));
 
 await script(async () => {

@@ -33,6 +33,16 @@ async fn the_guide_holds_word_by_word() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_on_a_page_left_open_are_never_older_than_five_seconds() {
+    browser::run(&House::open(Engine::Sqlite).await, "fresh", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_form_of_a_customer_says_what_is_wrong_and_keeps_what_was_typed() {
+    browser::run(&House::open(Engine::Sqlite).await, "forms", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_get_nowhere() {
     browser::run(&House::open(Engine::Sqlite).await, "strangers", json!({})).await;
 }
@@ -157,7 +167,7 @@ async fn an_operator_does_everything_in_forms_that_are_wrong_first() {
 async fn who_revokes_a_key_while_a_node_is_silent_is_told_so_and_then_when_it_was_dead() {
     // A little longer than a call waits for the proof.
     let house = fleet::house_with_lease("36s").await;
-    let other = fleet::second_node(&house).await;
+    let other = house.second_node().await;
     // The script stops it when everything else is prepared: its lease runs from then on.
     browser::run(&house, "silent", json!({"silent": other.pid().as_raw_nonzero().get()})).await;
 }

@@ -5,23 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tollgate_tests::{Engine, House, Issued, Node, NodeOptions, eventually, house::chat, json};
-
-/// A second node on the house's store.
-pub(super) async fn second_node(house: &House) -> Node {
-    second_node_with(house, |_| {}).await
-}
-
-/// A second node with other options.
-async fn second_node_with(house: &House, change: impl FnOnce(&mut NodeOptions)) -> Node {
-    let mut options = house.node.options().clone();
-    options.directory = house.directory.path().join("second");
-    std::fs::create_dir_all(&options.directory).unwrap();
-    let master_key = options.directory.join("master.key");
-    std::fs::copy(house.node.options().directory.join("master.key"), master_key).unwrap();
-    change(&mut options);
-    options.start().await
-}
+use tollgate_tests::{Engine, House, Issued, Node, eventually, house::chat, json};
 
 /// A house whose nodes are waited for so long.
 pub(super) async fn house_with_lease(lease: &str) -> House {
@@ -74,7 +58,7 @@ async fn revoked_while_frozen(house: &House, other: &Node, key: &Issued) -> Dura
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_revoked_on_one_node_is_refused_on_the_other_in_a_thousand_tries() {
     let house = house_with_lease("10s").await;
-    let other = second_node(&house).await;
+    let other = house.second_node().await;
     let tries = stream::iter(0..1_000).map(async |_| {
         let key = house.key(&["chat-a"]).await;
         known_on(&other, &key, "chat-a").await;
@@ -88,7 +72,7 @@ async fn what_was_revoked_on_one_node_is_refused_on_the_other_in_a_thousand_trie
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_on_the_other_node_end_before_the_revoke_returns() {
     let house = house_with_lease("10s").await;
-    let other = second_node(&house).await;
+    let other = house.second_node().await;
     let key = house.key(&["chat-a", "chat-b"]).await;
     known_on(&other, &key, "chat-a").await;
     let stalled = json!({"stream": true, "fake": {"stall_at": 1}});
@@ -115,7 +99,7 @@ async fn streams_on_the_other_node_end_before_the_revoke_returns() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_cannot_answer_is_waited_for_and_then_refuses() {
     let house = house_with_lease("3s").await;
-    let other = second_node(&house).await;
+    let other = house.second_node().await;
     let key = house.key(&["chat-a"]).await;
     known_on(&other, &key, "chat-a").await;
     let waited = revoked_while_frozen(&house, &other, &key).await;
@@ -132,11 +116,12 @@ async fn a_node_that_cannot_answer_is_waited_for_and_then_refuses() {
 async fn a_node_with_another_lease_in_its_settings_keeps_the_promise_too() {
     let house = house_with_lease("2s").await;
     // While a setting is rolled out, nodes differ: each is waited for as long as *it* may serve, or it does not start.
-    let other = second_node_with(&house, |options| {
-        options.members.retain(|(table, _)| *table != "fleet");
-        options.members.push(("fleet", "lease = \"8s\"".to_owned()));
-    })
-    .await;
+    let other = house
+        .second_node_with(|options| {
+            options.members.retain(|(table, _)| *table != "fleet");
+            options.members.push(("fleet", "lease = \"8s\"".to_owned()));
+        })
+        .await;
     let key = house.key(&["chat-a"]).await;
     known_on(&other, &key, "chat-a").await;
     revoked_while_frozen(&house, &other, &key).await;
@@ -145,7 +130,7 @@ async fn a_node_with_another_lease_in_its_settings_keeps_the_promise_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_node_is_waited_for_once() {
     let house = house_with_lease("2s").await;
-    let other = second_node(&house).await;
+    let other = house.second_node().await;
     let (first, second) = (house.key(&["chat-a"]).await, house.key(&["chat-a"]).await);
     known_on(&other, &first, "chat-a").await;
     let options = other.kill();
@@ -159,7 +144,7 @@ async fn a_killed_node_is_waited_for_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_both_nodes_served_is_one_sum_and_both_are_listed() {
     let house = house_with_lease("10s").await;
-    let other = second_node(&house).await;
+    let other = house.second_node().await;
     let key = house.key(&["chat-a"]).await;
     known_on(&other, &key, "chat-a").await;
     for _ in 0..10 {

@@ -1,14 +1,24 @@
-//! Keys that were found in public: from a report to a key that is dead, on every node.
+//! Keys that were found in public: from a report to a key that is dead, on every node, whatever is down meanwhile.
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tollgate_tests::{
-    Engine, House, Http, Node, eventually,
-    github::{FakeGithub, entry},
-    house::chat,
-    json, on_both,
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
 };
 
-use crate::fleet;
+use futures_util::{StreamExt as _, stream};
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tollgate_tests::{
+    DEADLINE, Engine, FakeUpstream, House, Http, Node, NodeOptions,
+    engine::Database,
+    eventually,
+    github::{FakeGithub, entry},
+    house::{bootstrap, catalogue, chat},
+    json,
+    leak::Keys,
+    on_both,
+    proxy::Proxy,
+};
 
 on_both!(
     github_reports_a_key_and_its_stream_is_cut_and_its_next_request_refused,
@@ -67,7 +77,7 @@ async fn github_reports_a_key_and_its_stream_is_cut_and_its_next_request_refused
 async fn what_was_reported_to_one_node_is_dead_on_the_other_when_the_answer_comes() {
     let github = FakeGithub::start().await;
     let house = house_with(&github, Engine::Postgres).await;
-    let other = fleet::second_node(&house).await;
+    let other = house.second_node().await;
     let key = house.key(&["chat-a"]).await;
     let ask = async |node: &Node| chat(node.http(), &key.key, "chat-a", json!({})).send().await.answer();
     eventually("the key works on the other node", async || (ask(&other).await == "200").then_some(())).await;
@@ -196,4 +206,176 @@ async fn what_a_scan_finds_and_reports_is_dead(engine: Engine) {
     let shown = house.api("GET", &format!("keys/{}", found.id)).send().await.expect(200).json();
     assert_eq!((&shown["leak"]["source"], &shown["leak"]["found_at"]), (&json!("public"), &json!(place)), "{shown}");
     assert_eq!(house.ask(&safe.key, "chat-a").await, "200");
+}
+
+/// What looks a key or an access token up has to read one of these.
+const KEY_TABLES: [&str; 2] = ["keys", "access_tokens"];
+const GITLAB: &str = "a token that only GitLab has";
+
+/// A house on PostgreSQL that can be cut off from its store.
+async fn house_behind(github: &FakeGithub) -> (House, Proxy) {
+    let upstream = FakeUpstream::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let database = Engine::Postgres.database(directory.path());
+    let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], Database::cluster_port()))).await;
+    let options = NodeOptions::new(&directory.path().join("node"), database.url_through(proxy.port()))
+        .settings(&catalogue(&upstream, "openai", "cancel"))
+        .member("leaks", &github.setting())
+        .member("leaks", &format!("gitlab_token = \"{GITLAB}\""));
+    let node = options.start().await;
+    let token = bootstrap(node.options());
+    (House { node, upstream, token, database, directory }, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_store_is_down_no_report_is_taken_and_the_same_report_counts_after_a_restart() {
+    let github = FakeGithub::start().await;
+    let (mut house, proxy) = house_behind(&github).await;
+    let key = house.key(&["chat-a"]).await;
+    // GitHub's keys are at hand: it is the store alone that is missing.
+    github.report(house.http(), &json!([])).send().await.expect(200);
+    proxy.cut();
+    let found = json!([entry(&key.key, "https://github.com/a/b")]);
+    let body = json!({"keys": [key.key]});
+    let revoke = json!([{"type": "tollgate_api_key", "token": key.key, "location": "https://gitlab.example/a"}]);
+    let gitlab = house.http().post("/hooks/gitlab/v1/revoke_tokens", &revoke).header("authorization", GITLAB);
+    for (way, report) in [
+        ("GitHub", github.report(house.http(), &found)),
+        ("GitLab", gitlab),
+        ("anybody", house.http().post("/leaks", &body)),
+        ("an operator", house.api("POST", "leaks").json(&body)),
+    ] {
+        let refused = report.send().await;
+        assert_eq!(refused.answer(), "503 unavailable", "{way}: {refused}");
+        assert!(refused.header("retry-after").parse::<u32>().is_ok(), "{way}: {refused}");
+    }
+    proxy.mend();
+    let status = async |house: &House| {
+        let shown = house.api("GET", &format!("keys/{}", key.id)).send().await;
+        (shown.status == 200).then(|| shown.json()["status"].clone())
+    };
+    let after = eventually("the store is back", async || status(&house).await).await;
+    assert_eq!(after, "active", "what was not taken did nothing");
+    // A node that has just started knows none of GitHub's keys, and fetches them.
+    let options = house.node.kill();
+    house.node = options.start().await;
+    let answer = github.report(house.http(), &found).send().await.expect(200).json();
+    assert_eq!((&answer[0]["label"], github.asked()), (&json!("true_positive"), 2), "{answer}");
+    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_leaked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_waits_for_a_node_that_does_not_answer_and_is_answered_in_time() {
+    let github = FakeGithub::start().await;
+    let house = House::open_with(Engine::Postgres, |options, _| {
+        options.member("fleet", "lease = \"3s\"").member("leaks", &github.setting())
+    })
+    .await;
+    let other = house.second_node().await;
+    let key = house.key(&["chat-a"]).await;
+    let ask = async |node: &Node| chat(node.http(), &key.key, "chat-a", json!({})).send().await.answer();
+    eventually("the key works on the other node", async || (ask(&other).await == "200").then_some(())).await;
+    other.freeze();
+    let began = Instant::now();
+    let answer = github.report(house.http(), &json!([entry(&key.key, "")])).send().await.expect(200).json();
+    let waited = began.elapsed();
+    assert_eq!(answer[0]["label"], "true_positive", "{answer}");
+    // It renewed a second and a bit ago at most: most of a lease has to pass. GitHub waits for 30 s.
+    assert!((Duration::from_millis(1_200)..Duration::from_secs(25)).contains(&waited), "{waited:?}");
+    assert_eq!(ask(&house.node).await, "401 api_key_leaked");
+    other.signal(Signal::CONT);
+    eventually("the node is back and knows", async || {
+        let answer = ask(&other).await;
+        assert!(answer.starts_with("401") || answer.starts_with("503"), "{answer}");
+        (answer == "401 api_key_leaked").then_some(())
+    })
+    .await;
+}
+
+/// So that neither the answer nor its time can tell what was reported.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_report_is_answered_before_any_key_is_looked_up() {
+    let house = House::open(Engine::Postgres).await;
+    let key = house.key(&["chat-a"]).await;
+    let tell = async |key: &str| house.http().post("/leaks", &json!({"keys": [key]})).send().await.expect(202);
+    let lock = house.database.lock(&KEY_TABLES);
+    let known = tell(&key.key).await;
+    let unknown = tell(&Keys::new(1).key("tg")).await;
+    assert_eq!((known.json(), known.headers.len()), (unknown.json(), unknown.headers.len()));
+    // The same begins for both, behind the answer.
+    eventually("both are looked up", async || (lock.waiting() == 2).then_some(())).await;
+    assert_eq!(house.ask(&key.key, "chat-a").await, "200", "nothing has happened yet");
+    drop(lock);
+    eventually("the key is dead", async || (house.ask(&key.key, "chat-a").await == "401 api_key_leaked").then_some(()))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_outlasts_a_store_that_breaks_off() {
+    let github = FakeGithub::start().await;
+    let (house, proxy) = house_behind(&github).await;
+    let key = house.key(&["chat-a"]).await;
+    let lock = house.database.lock(&KEY_TABLES);
+    house.http().post("/leaks", &json!({"keys": [key.key]})).send().await.expect(202);
+    eventually("it is looked up", async || (lock.waiting() > 0).then_some(())).await;
+    proxy.cut();
+    drop(lock);
+    eventually("the report waits", async || {
+        house.node.log().contains("a report of leaked keys waits for the store").then_some(())
+    })
+    .await;
+    proxy.mend();
+    eventually("the key is dead", async || (house.ask(&key.key, "chat-a").await == "401 api_key_leaked").then_some(()))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_done_before_the_node_stops() {
+    let mut house = House::open(Engine::Postgres).await;
+    let key = house.key(&["chat-a"]).await;
+    let lock = house.database.lock(&KEY_TABLES);
+    house.http().post("/leaks", &json!({"keys": [key.key]})).send().await.expect(202);
+    eventually("it is looked up", async || (lock.waiting() > 0).then_some(())).await;
+    house.node.signal(Signal::TERM);
+    eventually("the node stops", async || house.node.log().contains("stopping").then_some(())).await;
+    drop(lock);
+    let options = house.node.options().clone();
+    let status = house.node.ended(DEADLINE).await;
+    assert!(status.success(), "{status}");
+    house.node = options.start().await;
+    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_leaked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_tokens_that_are_none_are_refused_without_a_look_into_the_store() {
+    let house = House::open(Engine::Postgres).await;
+    let key = house.key(&["chat-a"]).await;
+    let mut keys = Keys::new(2);
+    let mut garbage = Vec::new();
+    for at in 0..3_000 {
+        garbage.push(match at % 4 {
+            0 => keys.key("tg"),
+            1 => keys.look_alike("tg"),
+            // The public id of a key that there is.
+            2 => keys.key_of(&key.key[..15]),
+            _ => keys.key("other").replace('_', "-"),
+        });
+    }
+    // Whoever looked one up would wait for the lock.
+    let lock = house.database.lock(&KEY_TABLES);
+    let refused = stream::iter(&garbage).map(async |text| {
+        assert_eq!(house.ask(text, "chat-a").await, "401 invalid_api_key");
+    });
+    refused.buffer_unordered(32).collect::<()>().await;
+    // Of the management API those that are not of the form, or have a wrong checksum.
+    let mistyped = keys.look_alike("tga");
+    for text in [mistyped.as_str(), "nonsense"] {
+        house.api_as(text, "GET", "keys").send().await.expect(401);
+    }
+    assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+    // The lock is one: who has the form of a token and its checksum waits for it.
+    let asked = tokio::spawn(house.api_as(&keys.key("tga"), "GET", "keys").try_send());
+    eventually("it is looked up", async || (lock.waiting() > 0).then_some(())).await;
+    drop(lock);
+    asked.await.unwrap().unwrap().expect(401);
 }

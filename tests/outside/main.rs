@@ -5,6 +5,7 @@
 //! | [`harness`] | the fake upstream is what it says it is |
 //! | [`main_job`] | a key is made, used, counted, edited, rotated and revoked |
 //! | [`errors`] | the published table of errors |
+//! | [`proxies`] | the client's address behind a proxy |
 //! | [`requests`] | what a client may send, and what is refused |
 //! | [`streams`] | bytes of streams, clients that hang up |
 //! | [`upstreams`] | upstreams that fail, lie or are slow; retries |
@@ -27,6 +28,7 @@
 //! | [`demo`] | `tollgate demo` |
 //! | [`docs`] | questions to the documentation that a model answers; its MCP server |
 //! | [`samples`] | every sample in the documentation |
+//! | [`snippets`] | what the page of a new key offers, run |
 //! | [`web_pages`] | keys in web pages |
 //! | [`sign_in`] | an identity provider |
 //! | [`console`] | the console in a real browser |
@@ -54,11 +56,13 @@ mod notices;
 mod observability;
 mod openai;
 mod outage;
+mod proxies;
 mod requests;
 mod samples;
 mod scan;
 mod secrets;
 mod sign_in;
+mod snippets;
 mod streams;
 mod try_it;
 mod upstreams;

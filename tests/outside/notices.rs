@@ -249,6 +249,18 @@ impl Endpoint {
     }
 }
 
+/// Signs in by a link, and chooses the language of the console.
+async fn chooses_vietnamese(house: &House, user: &str) {
+    let link = house.api("POST", &format!("users/{user}/sign-in-links")).send().await.expect(201).json();
+    let path = link["url"].as_str().unwrap().trim_start_matches(&house.url()).to_owned();
+    let post = |path: &str| house.http().request("POST", path).header("origin", &house.url());
+    let signed_in = post(&path).send().await;
+    let cookie = signed_in.header("set-cookie").split(';').next().unwrap().to_owned();
+    let form = post("/preferences").header("cookie", &cookie);
+    let form = form.header("content-type", "application/x-www-form-urlencoded").body("lang=vi&next=/");
+    form.send().await.expect(303);
+}
+
 async fn of_a_leaked_key_its_owner_and_operators_are_told_once_by_mail_and_at_their_endpoints(engine: Engine) {
     let (room, github) = (Mailroom::open(), FakeGithub::start().await);
     let server = room.server("starttls", &room.authority.certify(&["127.0.0.1"]), &[]).await;
@@ -266,7 +278,10 @@ async fn of_a_leaked_key_its_owner_and_operators_are_told_once_by_mail_and_at_th
         house.api("POST", "accounts").json(&account).send().await;
         let membership = json!([{"account": handle, "role": role}]);
         let user = json!({"name": email, "email": email, "memberships": membership});
-        house.api("POST", "users").json(&user).send().await.expect(201);
+        let user = house.api("POST", "users").json(&user).send().await.expect(201).json();
+        if handle == "acme" && role == "owner" {
+            chooses_vietnamese(&house, user["id"].as_str().unwrap()).await;
+        }
     }
     let key = house.key_with(json!({"account": "acme", "name": "In a repository", "models": ["chat-a"]})).await;
     assert_eq!(house.ask(&key.key, "chat-a").await, "200");
@@ -282,10 +297,14 @@ async fn of_a_leaked_key_its_owner_and_operators_are_told_once_by_mail_and_at_th
     assert_eq!(receivers, ["ann@acme.example", "operator@example.com"], "{mails:?}");
     for mail in &mails {
         let text = mail["text"].as_str().unwrap();
-        assert_eq!(
-            mail["headers"]["subject"], "API key “In a repository” was found in public and is disabled",
-            "{mail}"
-        );
+        let (subject, advice) = match mail["to"][0].as_str() {
+            Some("ann@acme.example") => {
+                ("API Key “In a repository” bị lộ công khai và đã bị vô hiệu hóa", "Tạo API Key mới")
+            }
+            _ => ("API key “In a repository” was found in public and is disabled", "Create a new API key"),
+        };
+        assert_eq!(mail["headers"]["subject"], subject, "{mail}");
+        assert!(text.contains(advice) && mail["html"].as_str().unwrap().contains(advice), "{mail}");
         assert!(text.contains(place) && text.contains(&key.key[..15]) && text.contains("/a/acme/keys"), "{text}");
         assert!(!mail.to_string().contains(&key.key));
     }

@@ -293,7 +293,10 @@ fn files_are_searched_as_git_sees_them_unless_told_not_to() {
     assert_eq!(found(&["local/.env"]), (1, line("local/.env:1:5", &ignored)));
     let clean = scan(repository.path(), &[".gitignore"]).expect(0);
     assert!(clean.stderr.starts_with("No keys found. Searched 1 file or object"), "{clean:?}");
-    scan(repository.path(), &["not-there"]).expect(2);
+    std::os::unix::fs::symlink("nowhere", repository.path().join("dangling")).unwrap();
+    for wrong in [&["not-there"][..], &["dangling"], &["--stdin", "src"], &["--rules", "github", "src"]] {
+        scan(repository.path(), wrong).expect(2);
+    }
     scan(repository.path(), &["--git", "--staged"]).expect(2);
     scan(Path::new("/"), &["--git", "/proc"]).expect(2);
 }
@@ -312,6 +315,56 @@ fn what_cannot_be_read_is_named_and_stops_nothing() {
     for said in ["a.zip", "b.7z: not looked into (7-Zip)", "NOT searched, or not to the end: 2."] {
         assert!(ran.stderr.contains(said), "{said}: {ran:?}");
     }
+}
+
+#[test]
+fn what_is_not_there_of_a_history_is_named_and_never_called_clean() {
+    let (repository, mut keys) = (Repository::new(), Keys::new(10));
+    let (key, staged) = (keys.key("tg"), keys.key("tg"));
+    repository.write("a.env", format!("KEY={key}\n"));
+    repository.commit("By mistake");
+    repository.git(&["rm", "--quiet", "a.env"]);
+    repository.commit("Taken back");
+    repository.git(&["config", "uploadpack.allowFilter", "true"]);
+    repository.git(&["gc", "--quiet"]);
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", repository.path().display());
+    let clone = |name: &str, how: &[&str]| {
+        let path = directory.path().join(name);
+        repository.git(&[&["clone", "--quiet"], how, &[&url, path.to_str().unwrap()]].concat());
+        path
+    };
+    let history = |path: &Path| scan(path, &["--git"]);
+
+    let whole = clone("whole", &[]);
+    assert!(history(&whole).expect(1).stdout.starts_with("a.env:1:5: "));
+    let shallow = history(&clone("shallow", &["--depth=1"])).expect(0);
+    assert!(shallow.stderr.contains("shallow"), "{shallow:?}");
+    let partial = history(&clone("partial", &["--filter=blob:none", "--no-checkout"])).expect(0);
+    assert!(partial.stderr.contains("partial"), "{partial:?}");
+
+    // A worktree of its own branch, where something is staged: searched from either, with what is known of it.
+    let tree = directory.path().join("tree");
+    repository.git(&["worktree", "add", "--quiet", "--detach", tree.to_str().unwrap()]);
+    fs::write(tree.join("staged.env"), format!("\nKEY={staged}\n")).unwrap();
+    repository.git(&["-C", tree.to_str().unwrap(), "add", "staged.env"]);
+    for path in [repository.path(), &tree] {
+        let found = history(path).expect(1).stdout;
+        assert!(found.contains("a.env:1:5: ") && found.contains("staged.env:2:5: "), "{found}");
+    }
+    let outer = Repository::new();
+    outer.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", &url, "inner"]);
+    outer.commit("With another");
+    let ran = history(outer.path()).expect(0);
+    assert!(ran.stderr.contains("submodules have histories of their own, which are not searched: inner"), "{ran:?}");
+
+    // A pack that nobody can list.
+    let packs: Vec<PathBuf> =
+        whole.join(".git/objects/pack").read_dir().unwrap().map(|file| file.unwrap().path()).collect();
+    let index = packs.iter().find(|file| file.extension().is_some_and(|extension| extension == "idx")).unwrap();
+    fs::remove_file(index).unwrap();
+    let ran = history(&whole).expect(0);
+    assert!(ran.stderr.contains("its index cannot be read") && ran.stderr.contains("NOT searched"), "{ran:?}");
 }
 
 #[test]
@@ -375,7 +428,11 @@ fn other_peoples_code_raises_no_alarm() {
         .filter(|path| path.is_dir())
         .collect();
     assert!(sources.len() > 100, "the build's own sources are there");
-    let arguments: Vec<&str> = sources.iter().map(|path| path.to_str().unwrap()).collect();
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap().stdout;
+    // The toolchain's documentation, hundreds of megabytes of HTML, where it was installed with it.
+    let documentation = PathBuf::from(String::from_utf8(sysroot).unwrap().trim()).join("share/doc");
+    let trees = sources.iter().chain(documentation.is_dir().then_some(&documentation));
+    let arguments: Vec<&str> = trees.map(|path| path.to_str().unwrap()).collect();
     let ran = scan(Path::new("/"), &[&["--no-ignore"], &arguments[..]].concat()).expect(0);
     println!("{}", ran.stderr.lines().last().unwrap_or_default());
 }
@@ -422,6 +479,35 @@ fn detect_secrets_finds_keys_by_our_rule() {
         .map(|find| find["line_number"].as_u64().unwrap())
         .collect();
     assert_eq!(lines, BTreeSet::from([2, 3]), "{found}");
+}
+
+/// gitleaks itself; of the others what can be had of them, see `tests/python/rules.py`.
+#[test]
+fn other_scanners_find_keys_by_our_rules() {
+    let python = env::var_os("TOLLGATE_TEST_PYTHON").expect(
+        "this test needs TOLLGATE_TEST_PYTHON, a Python that has the packages of tests/python: run `cargo xtask test`, which \
+         makes one",
+    );
+    let (directory, mut keys) = (tempfile::tempdir().unwrap(), Keys::new(9));
+    let (key, token, other) = (keys.key("acme"), keys.key("acmea"), keys.key("tg"));
+    let (one, two) = (keys.key("acme"), keys.key("old"));
+    let longer = format!("{}0", keys.key("acme"));
+    let lines = format!(
+        "first\nuse {key} here\nor {token}\nnot {other}\nnor {longer}\n\nAPI_KEY=\"{one}\"\nhttps://a.example/?k={two}&x=1\n"
+    );
+    fs::write(directory.path().join("app.txt"), lines).unwrap();
+    let tools = ["gitleaks", "trufflehog", "gitguardian", "github"];
+    for tool in tools {
+        let rule = scan(directory.path(), &["--rules", tool, "--prefix", "acme", "--prefix", "old"]).expect(0).stdout;
+        fs::write(directory.path().join(tool), rule).unwrap();
+    }
+    let mut check = Command::new(python);
+    check.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/rules.py"));
+    check.arg(directory.path()).arg(directory.path().join("app.txt"));
+    let found = finish(check, None).expect(0).json();
+    for tool in tools {
+        assert_eq!(found[tool], serde_json::json!([2, 3, 7, 8]), "{tool}: {found}");
+    }
 }
 
 /// Answers one request with a status; hands over its first line and its body.

@@ -6,7 +6,7 @@ on_both!(a_model_is_tried_through_the_data_plane_and_counted);
 
 const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
-async fn session(house: &House) -> String {
+pub(crate) async fn session(house: &House) -> String {
     let me = house.api("GET", "me").send().await.expect(200).json();
     let path = format!("users/{}/sign-in-links", me["user"]["id"].as_str().unwrap());
     let link = house.api("POST", &path).send().await.expect(201).json()["url"].as_str().unwrap().to_owned();

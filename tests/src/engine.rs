@@ -2,8 +2,9 @@
 
 use std::{
     env,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 /// What the store of a test runs on.
@@ -97,12 +98,57 @@ impl Database {
             }
         }
     }
+    /// Keeps everybody else from even reading these tables of a PostgreSQL database, until the lock is dropped.
+    ///
+    /// # Panics
+    /// On SQLite, where nobody can; when PostgreSQL does not answer.
+    #[must_use]
+    pub fn lock(&self, tables: &[&str]) -> Lock {
+        assert!(matches!(self, Self::Postgres(_)), "a reader of SQLite waits for nobody");
+        let mut psql = Command::new(program("psql"));
+        psql.args([self.url().as_str(), "-qXAt"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut session = psql.spawn().expect("psql");
+        let script = format!("BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n", tables.join(", "));
+        session.stdin.as_mut().expect("input").write_all(script.as_bytes()).expect("psql reads");
+        let mut line = String::new();
+        BufReader::new(session.stdout.as_mut().expect("output")).read_line(&mut line).expect("psql answers");
+        assert_eq!(line.trim(), "locked");
+        Lock { session, url: self.url() }
+    }
     /// The cluster's port.
     #[must_use]
     pub fn cluster_port() -> u16 {
         let url = cluster_url();
         let port = url.rsplit_once('/').and_then(|(server, _)| server.rsplit_once(':')).map(|(_, port)| port);
         port.and_then(|port| port.parse().ok()).expect("a URL with a port")
+    }
+}
+
+/// A lock on tables of PostgreSQL; let go of when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    session: Child,
+    url: String,
+}
+
+impl Lock {
+    /// How many statements wait for it.
+    ///
+    /// # Panics
+    /// When PostgreSQL does not say.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let sql = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database \
+                   WHERE NOT granted AND d.datname = current_database()";
+        psql(&self.url, sql).trim().parse().expect("a number")
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // At the end of its input it ends, and its transaction with it.
+        drop(self.session.stdin.take());
+        let _ = self.session.wait();
     }
 }
 

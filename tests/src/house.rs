@@ -91,6 +91,20 @@ impl House {
         let token = bootstrap(node.options());
         Self { node, upstream, token, database, directory }
     }
+    /// A second node on the same store.
+    pub async fn second_node(&self) -> Node {
+        self.second_node_with(|_| {}).await
+    }
+    /// A second node with other options.
+    pub async fn second_node_with(&self, change: impl FnOnce(&mut NodeOptions)) -> Node {
+        let mut options = self.node.options().clone();
+        options.directory = self.directory.path().join("second");
+        std::fs::create_dir_all(&options.directory).expect("a directory");
+        let [own, others] = [&options, self.node.options()].map(|options| options.directory.join("master.key"));
+        std::fs::copy(others, own).expect("the same master key");
+        change(&mut options);
+        options.start().await
+    }
     /// The node's listener.
     #[must_use]
     pub const fn http(&self) -> Http {

@@ -35,7 +35,12 @@ impl Keys {
     }
     /// A key.
     pub fn key(&mut self, prefix: &str) -> String {
-        let head = format!("{prefix}_{}_{}", self.digits(12), self.digits(43));
+        let public = format!("{prefix}_{}", self.digits(12));
+        self.key_of(&public)
+    }
+    /// A key whose prefix and public id are these.
+    pub fn key_of(&mut self, public: &str) -> String {
+        let head = format!("{public}_{}", self.digits(43));
         format!("{head}{}", checksum(&head))
     }
     /// What looks like a key and has a wrong checksum.

@@ -173,7 +173,15 @@ fn bench(arguments: &[String]) -> Result<()> {
         "tollgate-bench",
     ]))?;
     let release = cargo::target_directory()?.join("release");
-    run(Command::new(release.join("tollgate-bench")).args(arguments).env("TOLLGATE_BIN", release.join("tollgate")))
+    let programs = postgres::Programs::find_or_install(false)?;
+    let cluster = postgres::Cluster::start(&programs)?;
+    let measured = run(Command::new(release.join("tollgate-bench"))
+        .args(arguments)
+        .env("TOLLGATE_BIN", release.join("tollgate"))
+        .env("TOLLGATE_TEST_POSTGRES", cluster.url())
+        .env("TOLLGATE_TEST_POSTGRES_BIN", programs.directory()));
+    cluster.stop();
+    measured
 }
 
 fn fuzz(seconds: u32) -> Result<()> {

@@ -1,6 +1,8 @@
-//! From the report of a leaked key to its death, one key after the other, beside a revoke in the same run.
+//! From the report of a leaked key to its death, one key after the other, beside a revoke in the same run: on SQLite, and on two
+//! nodes with PostgreSQL.
 
 use std::{
+    env,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -13,8 +15,9 @@ use tokio::{
     net::TcpSocket,
 };
 use tollgate_tests::{
-    Http,
+    Engine, House, Http, eventually,
     github::{FakeGithub, entry},
+    house::chat,
 };
 
 use super::{median, ms};
@@ -63,12 +66,32 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
         Line { what, ours: both(&took), neighbour: format!("a revoke: {}", both(neighbour)), goal: String::new() }
     };
     let tries = scale.of(TRIES);
+    let fleet = match env::var_os("TOLLGATE_TEST_POSTGRES") {
+        Some(_) => {
+            let all = async { tokio::time::timeout(LONGEST, on_two_nodes(&github, tries)).await };
+            let (reported, revoked) = runtime.block_on(all).context("the tries on two nodes took too long")??;
+            line(
+                format!(
+                    "the same on two nodes, refused by both, with a PostgreSQL that does not wait for its disk; {tries} keys"
+                ),
+                reported,
+                &revoked,
+            )
+        }
+        None => Line {
+            what: "the same on two nodes with PostgreSQL".to_owned(),
+            ours: "not measured: no PostgreSQL, which `cargo xtask bench` brings".to_owned(),
+            neighbour: String::new(),
+            goal: String::new(),
+        },
+    };
     Ok(vec![
         line(
             format!("GitHub's report of a leaked key until it is answered, the key dead everywhere; {tries} keys"),
             reported,
             &revoked,
         ),
+        fleet,
         line(format!("POST /leaks until the key's first refusal; {tries} keys"), told, &revoked),
         Line {
             what: format!("one report of {} leaked keys until it is answered, all dead everywhere", scale.of(AT_ONCE)),
@@ -124,6 +147,34 @@ async fn one(http: Http, token: &str, how: How<'_>) -> anyhow::Result<Duration> 
             (_, other) => anyhow::bail!("{other} after the key's death was answered: {}", connection.last_body()),
         }
     }
+}
+
+/// GitHub's reports, and revokes, at one of two nodes that both know the key; refused by both when the answer comes.
+async fn on_two_nodes(github: &FakeGithub, tries: u64) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
+    let setting = github.setting();
+    let house = House::open_with(Engine::Postgres, |options, _| options.member("leaks", &setting)).await;
+    let other = house.second_node().await;
+    let (mut reported, mut revoked) = (Vec::new(), Vec::new());
+    for at in 0..2 * tries {
+        let key = house.key(&["chat-a"]).await;
+        let ask = async |http: Http| chat(http, &key.key, "chat-a", json!({})).send().await.status.as_u16();
+        eventually("both nodes know the key", async || (ask(other.http()).await == 200).then_some(())).await;
+        ensure!(ask(house.http()).await == 200, "a new key is refused");
+        let began = Instant::now();
+        let ended = if at % 2 == 0 {
+            github.report(house.http(), &json!([entry(&key.key, "https://github.com/a/b")])).try_send().await?
+        } else {
+            house.revoke(&key).await
+        };
+        let took = began.elapsed();
+        ensure!(ended.status == 200, "{ended}");
+        for http in [house.http(), other.http()] {
+            let answer = ask(http).await;
+            ensure!(answer == 401, "{answer} after the key's death was answered");
+        }
+        if at % 2 == 0 { reported.push(took) } else { revoked.push(took) }
+    }
+    Ok((reported, revoked))
 }
 
 /// Reports a key as one of many strangers, each with an address of its own: one may do so 60 times an hour.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tollgate_tests::node::binary;
 
 use super::median;
-use crate::{Line, Scale};
+use crate::{Line, Scale, neighbour::find_or_install};
 
 /// What ripgrep is asked for.
 const EXPRESSION: &str = "tga?_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}";
@@ -49,8 +49,9 @@ fn files(tree: &Path) -> anyhow::Result<Line> {
         command.args(["scan", "--no-ignore", "--quiet", "--format", "json"]).arg(tree);
         command
     };
+    let ripgrep = find_or_install("rg", "ripgrep")?;
     let search = || {
-        let mut command = Command::new("rg");
+        let mut command = Command::new(&ripgrep);
         command.args(["--no-config", "--no-ignore", "--hidden", "--text", "--count", EXPRESSION]).arg(tree);
         command
     };
@@ -71,7 +72,7 @@ fn files(tree: &Path) -> anyhow::Result<Line> {
     Ok(Line {
         what: format!("scan of {} files, {:.0} MiB", result["summary"]["read"], bytes / MIB),
         ours: format!("{:.2} s, {ratio:.2} times", ours.as_secs_f64()),
-        neighbour: format!("ripgrep, the plain form alone: {:.2} s", theirs.as_secs_f64()),
+        neighbour: format!("{}, the plain form alone: {:.2} s", version(&ripgrep)?, theirs.as_secs_f64()),
         goal: format!("at most 2 times{met}"),
     })
 }
@@ -100,12 +101,18 @@ fn history(repository: &Path) -> anyhow::Result<Line> {
     })
 }
 
+/// `ripgrep 13.0.0`
+fn version(ripgrep: &Path) -> anyhow::Result<String> {
+    let output = Command::new(ripgrep).arg("--version").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+}
+
 /// Runs to the end; what it prints is thrown away.
 fn timed(mut command: Command) -> anyhow::Result<Duration> {
     let began = Instant::now();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let status =
-        status.with_context(|| format!("cannot run {:?} (Debian: apt-get install ripgrep)", command.get_program()))?;
+    let status = status.with_context(|| format!("cannot run {:?}", command.get_program()))?;
     ensure!(status.code().is_some_and(|code| code <= 1), "{command:?}: {status}");
     Ok(began.elapsed())
 }

@@ -31,20 +31,20 @@ const MOST_WAITING: usize = 4_096;
 #[derive(Default)]
 pub(crate) struct Callers(Mutex<BTreeMap<(No<Key>, IpAddr), Timestamp>>);
 
-/// Which key a connection noted last, and when.
+/// Which key a connection noted last, from where, and when. Behind a proxy one connection brings requests of many.
 #[derive(Default)]
-pub(crate) struct LastNoted(Cell<Option<(No<Key>, Timestamp)>>);
+pub(crate) struct LastNoted(Cell<Option<(No<Key>, IpAddr, Timestamp)>>);
 
 impl LastNoted {
-    /// Whether the use of `key` at `now` is to be noted; if so, it is not for a while.
-    pub fn is_due(&self, key: No<Key>, now: Timestamp) -> bool {
-        let is_fresh = |(noted, at): (No<Key>, Timestamp)| {
-            noted == key && now.as_millis().saturating_sub(at.as_millis()) < NOTE_INTERVAL_MS
+    /// Whether the use of `key` from `address` at `now` is to be noted; if so, it is not for a while.
+    pub fn is_due(&self, key: No<Key>, address: IpAddr, now: Timestamp) -> bool {
+        let is_fresh = |(noted, from, at): (No<Key>, IpAddr, Timestamp)| {
+            (noted, from) == (key, address) && now.as_millis().saturating_sub(at.as_millis()) < NOTE_INTERVAL_MS
         };
         if self.0.get().is_some_and(is_fresh) {
             return false;
         }
-        self.0.set(Some((key, now)));
+        self.0.set(Some((key, address, now)));
         true
     }
 }
@@ -103,11 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_notes_a_key_once_a_minute_and_another_key_at_once() {
+    fn a_connection_notes_a_key_once_a_minute_and_another_key_or_address_at_once() {
         let last = LastNoted::default();
         let (key, other) = (No::new(1), No::new(2));
-        assert!(last.is_due(key, at(1_000)) && !last.is_due(key, at(60_999)));
-        assert!(last.is_due(key, at(61_000)) && last.is_due(other, at(61_000)) && last.is_due(key, at(61_000)));
+        let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse::<IpAddr>().unwrap());
+        let is_due = |key, ms| last.is_due(key, here, at(ms));
+        assert!(is_due(key, 1_000) && !is_due(key, 60_999));
+        assert!(is_due(key, 61_000) && is_due(other, 61_000) && is_due(key, 61_000));
+        assert!(last.is_due(key, there, at(61_000)) && !last.is_due(key, there, at(61_000)) && is_due(key, 61_000));
     }
 
     #[test]

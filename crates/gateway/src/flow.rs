@@ -7,7 +7,7 @@
 mod forward;
 mod own;
 
-use std::{cell::Cell, net::SocketAddr, panic::AssertUnwindSafe, rc::Rc, sync::Arc};
+use std::{cell::Cell, net::IpAddr, panic::AssertUnwindSafe, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -41,7 +41,8 @@ use crate::{
 struct Context {
     worker: Rc<Worker>,
     client: Rc<ClientConnection>,
-    peer: SocketAddr,
+    /// From where the request comes: see [`crate::proxies`].
+    address: IpAddr,
     request: Id<usage::Request>,
     log: Rc<LogLine>,
     /// The origin of the page that may read the answer, whatever it is.
@@ -52,14 +53,15 @@ struct Context {
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     client: Rc<ClientConnection>,
-    peer: SocketAddr,
+    peer: IpAddr,
     request: Request<Incoming>,
 ) -> Response<Answer> {
     client.request_begins();
     let id = worker.new_id();
     let label = route(request.method(), request.uri().path()).label();
-    let log = LogLine::new(id, &worker.node, label, peer.ip(), request.headers().get(X_REQUEST_ID));
-    let context = Context { worker, client, peer, request: id, log, readable_by: Cell::default() };
+    let address = worker.node.options.trusted_proxies.client(peer, request.headers());
+    let log = LogLine::new(id, &worker.node, label, address, request.headers().get(X_REQUEST_ID));
+    let context = Context { worker, client, address, request: id, log, readable_by: Cell::default() };
     let answered = AssertUnwindSafe(dispatch(&context, request)).catch_unwind().await;
     let mut response = match answered {
         Ok(Ok(response)) => response,
@@ -150,8 +152,8 @@ fn authenticate(context: &Context, headers: &HeaderMap) -> Result<Caller, Refusa
     let (id, presented, grant) = match KeyGrant::of(&node.keyring, id, &hash, now) {
         Ok(grant) => {
             let key = grant.entry.no;
-            if context.client.noted.is_due(key, now) {
-                node.callers.note(key, context.peer.ip(), now);
+            if context.client.noted.is_due(key, context.address, now) {
+                node.callers.note(key, context.address, now);
             }
             (id, hash, grant)
         }
@@ -303,7 +305,7 @@ fn most_output(peeked: &Peeked, model: &ModelEntry, route: Route) -> Option<u64>
 /// Everything that is not inference.
 async fn manage(context: &Context, request: Request<Incoming>) -> Result<Response<Answer>, Refusal> {
     let Some(bridge) = &context.worker.node.bridge else { return Err(ErrorCode::UnknownUrl.into()) };
-    match bridge.call(request, context.peer, context.request).await {
+    match bridge.call(request, context.address, context.request).await {
         Ok(response) => {
             context.log.told_elsewhere.set(true);
             let (parts, body) = response.into_parts();

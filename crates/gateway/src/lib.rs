@@ -9,6 +9,7 @@
 //! | `options` | every limit |
 //! | `flow` | a request, from its first byte to its last |
 //! | `attempt` | one request to one upstream: counted, settled exactly once, whatever happens |
+//! | `proxies` | the client's address, behind proxies that are trusted to name it |
 //! | `page` | requests that a web page sent, and what lets it read the answer |
 //! | `callers`, `exposure` | from where keys are used, and signs that one leaked, on their way to the store |
 //! | `pass` | one request with a key whose text nobody has, for the console |
@@ -45,6 +46,7 @@ mod node;
 mod options;
 mod page;
 mod pass;
+mod proxies;
 mod receive;
 mod reply;
 mod route;
@@ -57,5 +59,6 @@ mod worker;
 pub use gateway::{Gateway, GatewayError, ReadyState};
 pub use management::{BodyError, Management, ManagementBody, ManagementFuture, serve_management};
 pub use options::{GatewayOptions, JournalOptions, Limits};
+pub use proxies::{NotANetwork, TrustedProxies};
 pub use tollgate_wire::ErrorCode;
 pub use upstream::UpstreamHealth;

@@ -5,7 +5,7 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -27,6 +27,8 @@ use tokio::{
 };
 use tollgate_core::Id;
 
+use crate::proxies::TrustedProxies;
+
 /// An error of a management body.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// A body of the management plane.
@@ -36,12 +38,12 @@ pub type ManagementFuture = Pin<Box<dyn Future<Output = Response<ManagementBody>
 
 /// Everything that is not inference. Its calls run on the runtime that the gateway was started on.
 pub trait Management: Send + Sync + 'static {
-    /// Answers a request from `peer` and logs it: the gateway leaves no line of its own for it. `id` is what the gateway
+    /// Answers a request that comes from `address` and logs it: the gateway leaves no line of its own for it. `id` is what the gateway
     /// answers as its `x-request-id`; without one the request came from [`serve_management`], and gets its own.
     fn call(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        address: IpAddr,
         id: Option<Id<tollgate_core::usage::Request>>,
     ) -> ManagementFuture;
 }
@@ -73,13 +75,13 @@ impl Bridge {
     pub async fn call(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        address: IpAddr,
         id: Id<tollgate_core::usage::Request>,
     ) -> Result<Response<BridgedBody>, BridgeRefusal> {
         let Some(permit) = Permit::take(&self.running, self.most) else { return Err(BridgeRefusal::Full) };
         let management = Arc::clone(&self.management);
         let task = self.runtime.spawn(async move {
-            let (parts, body) = management.call(request, peer, Some(id)).await.into_parts();
+            let (parts, body) = management.call(request, address, Some(id)).await.into_parts();
             let (length, (sender, receiver)) = (body.size_hint().exact(), mpsc::channel(FRAMES_AHEAD));
             tokio::spawn(pump(body, sender, permit));
             Response::from_parts(parts, BridgedBody { receiver, length })
@@ -147,6 +149,7 @@ pub async fn serve_management(
     listener: TcpListener,
     management: Arc<dyn Management>,
     limits: crate::Limits,
+    trusted_proxies: TrustedProxies,
     stop: impl Future<Output = ()> + Send,
 ) {
     let connections = Arc::new(AtomicUsize::new(0));
@@ -171,7 +174,8 @@ pub async fn serve_management(
         // Without it answers are slower, but right.
         let _ = stream.set_nodelay(true);
         let (management, closed) = (Arc::clone(&management), closed.clone());
-        tasks.spawn(connection_serve(stream, peer, management, limits.clone(), closed, permit));
+        let clients = (peer.ip(), trusted_proxies.clone());
+        tasks.spawn(connection_serve(stream, clients, management, limits.clone(), closed, permit));
     }
     drop(listener);
     closing.send_replace(true);
@@ -180,14 +184,15 @@ pub async fn serve_management(
 
 async fn connection_serve(
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, trusted_proxies): (IpAddr, TrustedProxies),
     management: Arc<dyn Management>,
     limits: crate::Limits,
     mut closing: watch::Receiver<bool>,
     _permit: Permit,
 ) {
-    let service = hyper::service::service_fn(move |request| {
-        let answer = management.call(request, peer, None);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let address = trusted_proxies.client(peer, request.headers());
+        let answer = management.call(request, address, None);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()

@@ -6,13 +6,18 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use tollgate_core::name::Slug;
 
-use crate::journal::{self, SyncMode};
+use crate::{
+    journal::{self, SyncMode},
+    proxies::TrustedProxies,
+};
 
 /// What a gateway is started with.
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
     /// Where it listens; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Proxies that say from where they were called; a request of anybody else comes from where its connection does.
+    pub trusted_proxies: TrustedProxies,
     /// Threads that serve, each with its own listener and upstream connections; 0: one per core.
     pub workers: usize,
     /// What operators call this process.
@@ -37,6 +42,7 @@ impl GatewayOptions {
     pub fn new(listen: SocketAddr, journal_directory: PathBuf, node_name: Slug) -> Self {
         Self {
             listen,
+            trusted_proxies: TrustedProxies::default(),
             workers: 0,
             node_name,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,7 +111,8 @@ pub struct Limits {
     pub buffered_bytes: usize,
     /// Connections of clients.
     pub connections: usize,
-    /// Of those, from one address (IPv6: from one site of 64 bits) and without a key shown on them.
+    /// Of those, from one address (IPv6: from one site of 64 bits) and without a key shown on them. Trusted proxies may
+    /// have all.
     pub strangers_per_address: usize,
     /// How long a client may take nothing of what is ready for it.
     pub write_stall: Duration,
@@ -141,7 +148,7 @@ impl Default for Limits {
             first_byte_timeout: seconds(5),
             header_timeout: seconds(10),
             header_bytes: 32 << 10,
-            header_fields: 100,
+            header_fields: HYPER_FIELDS,
             uri_bytes: 8 << 10,
             keep_alive: seconds(75),
             body_bytes: 20 << 20,
@@ -169,3 +176,7 @@ impl Default for Limits {
 
 /// The least size of the buffer that a head is read into; hyper takes no smaller one.
 pub(crate) const HEAD_BUFFER_LEAST: usize = 8 << 10;
+
+/// Header fields that hyper takes without being told a number; told any, this one too, it fills two lists of that
+/// length for every head that it reads.
+pub(crate) const HYPER_FIELDS: usize = 100;

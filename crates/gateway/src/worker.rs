@@ -41,7 +41,7 @@ use crate::{
     journal::{JournalError, LaneWriter, Position, SyncMode},
     management::ACCEPT_PAUSE,
     node::Node,
-    options::{HEAD_BUFFER_LEAST, Limits},
+    options::{HEAD_BUFFER_LEAST, HYPER_FIELDS, Limits},
     upstream::{
         Cause,
         connection::{ConnectError, Connection, Exchange},
@@ -237,9 +237,11 @@ impl Worker {
     fn http(&self) -> http1::Builder {
         let mut http = http1::Builder::new();
         http.header_read_timeout(None)
-            .max_headers(self.limits.header_fields)
             .max_header_size(self.limits.header_bytes.max(HEAD_BUFFER_LEAST))
             .max_buf_size(CLIENT_BUFFER);
+        if self.limits.header_fields != HYPER_FIELDS {
+            http.max_headers(self.limits.header_fields);
+        }
         http
     }
 
@@ -251,7 +253,10 @@ impl Worker {
             node.metrics.connections_refused.inc();
             return;
         }
-        let Some(stranger) = node.strangers.enter(peer.ip(), self.limits.strangers_per_address) else {
+        // A trusted proxy brings the connections of many.
+        let is_proxy = node.options.trusted_proxies.holds(peer.ip());
+        let most = if is_proxy { usize::MAX } else { self.limits.strangers_per_address };
+        let Some(stranger) = node.strangers.enter(peer.ip(), most) else {
             node.connections.fetch_sub(1, Ordering::Relaxed);
             node.metrics.connections_refused.inc();
             return;
@@ -267,7 +272,7 @@ impl Worker {
         let worker = Rc::clone(self);
         let service = hyper::service::service_fn(move |request| {
             let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
-            async move { Ok::<_, Infallible>(flow::serve(worker, client, peer, request).await) }
+            async move { Ok::<_, Infallible>(flow::serve(worker, client, peer.ip(), request).await) }
         });
         let serving = AssertUnwindSafe(http.serve_connection(TokioIo::new(stream), service)).catch_unwind();
         let worker = Rc::clone(self);

@@ -7,15 +7,30 @@
   // Times: the server writes UTC; here they become the reader's own zone, the exact one in the title.
   const language = document.documentElement.lang;
   const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  const parts = [{ dateStyle: "medium" }, { timeStyle: "short" }].map((style) => new Intl.DateTimeFormat(language, style));
   const whole = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+  // Day and time each stay in one piece, in whichever order the language has them.
+  function pieces(at) {
+    let rest = exact.format(at);
+    const whole = parts.map((part) => part.format(at)).filter((part) => rest.includes(part));
+    whole.sort((a, b) => rest.indexOf(a) - rest.indexOf(b));
+    const nodes = whole.flatMap((part) => {
+      const span = document.createElement("span");
+      span.className = "together";
+      span.textContent = part;
+      const before = rest.slice(0, rest.indexOf(part));
+      rest = rest.slice(before.length + part.length);
+      return [before, span];
+    });
+    return [...nodes, rest];
+  }
   function localTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       time.dataset.local = "";
       time.title = `${whole.format(at)} (${time.dateTime})`;
-      // "7:09 AM" stays in one piece.
-      time.textContent = exact.format(at).replace(/\s(?=[AP]M$)/u, "\u00a0");
+      time.replaceChildren(...pieces(at));
     }
   }
 
@@ -77,24 +92,32 @@
     for (const part of root.querySelectorAll("[data-needs-script]")) part.hidden = false;
   }
 
+  // Brings a text into the clipboard. Over plain http the browser has none for scripts but the old way, which copies what
+  // is marked; where that is refused too, the text stays marked, so that one key copies it.
+  async function write(text, from) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      if (!from) return false;
+      getSelection().selectAllChildren(from);
+      return document.execCommand("copy");
+    }
+  }
+
   // Copy buttons: data-copy is the text, or data-copy-from names the element that holds it.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy], [data-copy-from]");
     if (!button) return;
     const from = button.dataset.copyFrom && document.getElementById(button.dataset.copyFrom);
     const text = from ? (from.value ?? from.textContent) : button.dataset.copy;
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      // Without a secure context there is no clipboard: the text is marked, so that one key copies it.
-      if (from) getSelection().selectAllChildren(from);
-      return;
-    }
+    const done = await write(text, from);
     const label = button.querySelector("[data-label]") ?? button;
-    const before = label.textContent;
-    label.textContent = document.body.dataset.copied;
+    label.dataset.before ??= label.textContent;
+    label.textContent = done ? document.body.dataset.copied : document.body.dataset.marked;
     button.setAttribute("aria-live", "polite");
-    setTimeout(() => { label.textContent = before; }, 1600);
+    clearTimeout(Number(label.dataset.timer));
+    label.dataset.timer = setTimeout(() => { label.textContent = label.dataset.before; }, done ? 1600 : 8000);
   });
 
   // Dialogs: a link with data-dialog opens its page's #sheet here; forms inside send through htmx and stay here.

@@ -160,3 +160,62 @@ pub(crate) fn home_account(principal: &Principal) -> Option<String> {
     let own = principal.user().memberships.first().map(|own| own.account_handle.to_string());
     own.or_else(|| principal.is_operator().then(|| crate::principal::DEFAULT_ACCOUNT.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+    /// Templates that a test renders by the function that makes them.
+    const BY_FUNCTION: [&str; 2] = ["mail/letter.html", "mail/letter.txt"];
+
+    fn files_below(directory: &Path, list: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { files_below(&path, list) } else { list.push(path) }
+        }
+    }
+    fn read_below(directory: &str) -> BTreeMap<PathBuf, String> {
+        let (root, mut list) = (Path::new(ROOT).join(directory), Vec::new());
+        files_below(&root, &mut list);
+        let text = |path: &PathBuf| fs::read_to_string(path).unwrap();
+        list.iter().map(|path| (path.strip_prefix(&root).unwrap().to_owned(), text(path))).collect()
+    }
+    /// The tests of a source file: its own, and those beside it in files of their own.
+    fn tests_of(path: &Path, sources: &BTreeMap<PathBuf, String>) -> String {
+        let beside = |other: &Path| {
+            let is_tests = matches!(other.file_name().and_then(|name| name.to_str()), Some("samples.rs" | "tests.rs"));
+            is_tests && [path.parent().unwrap(), path.with_extension("").as_path()].contains(&other.parent().unwrap())
+        };
+        let own = sources[path].split_once("#[cfg(test)]").map_or("", |(_, tests)| tests);
+        let others = sources.iter().filter(|(other, _)| beside(other)).map(|(_, text)| text.as_str());
+        [own].into_iter().chain(others).collect()
+    }
+
+    /// By the sources: a page's struct is made in the tests of its file, or in `samples.rs` or `tests.rs` beside it.
+    #[test]
+    fn every_template_is_rendered_with_samples() {
+        let (sources, templates) = (read_below("src"), read_below("templates"));
+        let mut known = BTreeSet::new();
+        for (path, text) in &sources {
+            for rest in text.split("#[template(path = \"").skip(1) {
+                let Some((template, rest)) = rest.split_once('"') else { continue };
+                let name = rest.split_once("struct ").unwrap().1;
+                let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
+                known.insert(template.to_owned());
+                let is_made = tests_of(path, &sources).contains(&format!("{name} {{"));
+                assert!(is_made || BY_FUNCTION.contains(&template), "no test makes {name} of {}", path.display());
+            }
+        }
+        // A template that no page has is part of another one.
+        for path in templates.keys().map(|path| path.to_str().unwrap()).filter(|path| !known.contains(*path)) {
+            let named = format!("\"{path}\"");
+            assert!(templates.values().any(|text| text.contains(&named)), "{path} is part of no page");
+        }
+        assert!(known.len() > 40, "{known:?}");
+    }
+}

@@ -128,7 +128,8 @@ impl Findings {
     pub(crate) fn unread(&self, name: &str, why: impl std::fmt::Display) {
         let before = self.unread.fetch_add(1, Ordering::Relaxed);
         if before < MOST_WARNINGS {
-            (self.warn)(&format!("{}: {why}", self.shown(name)));
+            let (name, why) = (self.shown(name), self.shown(&why.to_string()));
+            (self.warn)(&if name.is_empty() { why } else { format!("{name}: {why}") });
         }
     }
     /// Says something that matters for what was found.

@@ -6,12 +6,12 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tollgate_core::secret::KeyHint;
 
 use crate::{
     FoundKey,
-    place::{Findings, Found, Part},
+    place::{Findings, Found, Part, Position},
 };
 
 /// Characters of a commit's id.
@@ -159,12 +159,13 @@ pub fn sarif(found: &[Found], version: &str, tokens: &BTreeSet<String>) -> Value
                 "access_token" => (1, "leaked-access-token", "Access token"),
                 _ => (0, "leaked-key", "API key"),
             };
-            let mut location = Map::new();
-            location.insert("artifactLocation".to_owned(), json!({ "uri": uri(found) }));
-            if let Some(position) = found.position.filter(|_| found.part == Part::Content) {
-                let region = json!({ "startLine": position.line, "startColumn": position.column });
-                location.insert("region".to_owned(), region);
-            }
+            // Code scanning takes no place without a line: what has none of its own is shown at the beginning.
+            let position = found.position.filter(|_| found.part == Part::Content);
+            let position = position.unwrap_or(Position { line: 1, column: 1 });
+            let location = json!({
+                "artifactLocation": { "uri": uri(found) },
+                "region": { "startLine": position.line, "startColumn": position.column },
+            });
             json!({
                 "ruleId": id,
                 "ruleIndex": index,
@@ -215,7 +216,7 @@ fn uri(found: &Found) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Commit, Finder, Position};
+    use crate::{Commit, Finder};
     use tollgate_core::secret::{Prefix, checksum_of};
 
     fn found(file: &str, part: Part, commit: bool) -> Found {
@@ -256,6 +257,10 @@ mod tests {
             sarif["runs"][0]["results"][at]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].clone()
         };
         assert_eq!((uri(0), uri(1)), ("file:///a%20b/%C3%A4.env".into(), ".git".into()));
+        let line = |at: usize| {
+            sarif["runs"][0]["results"][at]["locations"][0]["physicalLocation"]["region"]["startLine"].clone()
+        };
+        assert_eq!((line(0), line(1)), (3.into(), 1.into()));
         for text in [text(&finds), json.to_string(), sarif.to_string()] {
             assert!(text.contains("tg_abcdefghijkl…") && !text.contains("0123456789012"), "{text}");
         }

@@ -9,7 +9,7 @@ use tollgate_core::secret::{CHECKSUM_LENGTH, ID_LENGTH, Prefix, SECRET_LENGTH};
 /// Another scanner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
-    /// `.gitleaks.toml`, also of its successor Betterleaks.
+    /// `.gitleaks.toml`, also of its successor Betterleaks, which knows no `secretGroup`: without one the first group counts.
     Gitleaks,
     /// TruffleHog 3's `--config`.
     Trufflehog,
@@ -61,7 +61,6 @@ fn gitleaks(expression: &str, prefixes: &[Prefix]) -> String {
          id = \"tollgate-key\"\n\
          description = \"A Tollgate API key or access token\"\n\
          regex = '''\\b({expression})\\b'''\n\
-         secretGroup = 1\n\
          keywords = [{}]\n",
         keywords.join(", ")
     )

@@ -14,6 +14,7 @@ use tollgate_core::{
 use crate::{
     Result, Store, StoreError,
     bulk::placeholders,
+    keys::row::CREATOR_IS_OUT,
     value::{Value, values},
 };
 
@@ -42,13 +43,19 @@ impl Store {
         let now = self.world().now();
         let mut statuses = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(MOST_IDS) {
-            let sql = format!("SELECT id, state, expires_at FROM keys WHERE id IN ({})", placeholders(1, ids.len()));
+            let sql = format!(
+                "SELECT k.id, k.state, k.expires_at, CAST(CASE WHEN {CREATOR_IS_OUT} THEN 1 ELSE 0 END AS BIGINT) FROM keys k
+                 WHERE k.id IN ({})",
+                placeholders(1, ids.len())
+            );
             let ids = ids.iter().map(|id| Value::from(*id)).collect();
             for row in &self.pools().rows(AssertSqlSafe(sql), ids).await? {
                 let mut columns = row.columns();
                 let (id, word): (_, String) = (columns.next()?, columns.next()?);
                 let ends: Option<Timestamp> = columns.next()?;
+                let is_out: i64 = columns.next()?;
                 let status = match word.as_str() {
+                    "active" if is_out == 1 => KeyStatus::Disabled,
                     "active" => KeyState::Active.status(ends, now),
                     word => KeyStatus::ALL
                         .into_iter()

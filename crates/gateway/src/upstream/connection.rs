@@ -31,10 +31,9 @@ use tokio_rustls::client::TlsStream;
 use super::{Cause, tls::Tls};
 use crate::{catalogue::UpstreamEntry, options::Limits};
 
-/// The longest head of an answer, in bytes; also the size of the largest read.
+/// The longest head of an answer, in bytes; also the size of the largest read. Of its fields hyper takes
+/// [`HYPER_FIELDS`](crate::options::HYPER_FIELDS).
 const ANSWER_BUFFER: usize = 256 << 10;
-/// Header fields of an answer.
-const ANSWER_FIELDS: usize = 200;
 
 pub(crate) type UpstreamRequest = Request<Full<Bytes>>;
 
@@ -146,11 +145,8 @@ impl Connection {
         } else {
             Stream::Plain(stream)
         };
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(ANSWER_BUFFER)
-            .max_headers(ANSWER_FIELDS)
-            .handshake(TokioIo::new(stream))
-            .await?;
+        let (sender, driver) =
+            http1::Builder::new().max_buf_size(ANSWER_BUFFER).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, driver: Box::pin(driver), reused: false })
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -225,11 +225,11 @@ impl Management for Echo {
     fn call(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        address: IpAddr,
         _: Option<Id<tollgate_core::usage::Request>>,
     ) -> ManagementFuture {
         Box::pin(async move {
-            let said = format!("{} {} from {}", request.method(), request.uri(), peer.ip());
+            let said = format!("{} {} from {}", request.method(), request.uri(), address);
             let received = request.into_body().collect().await.unwrap().to_bytes().len();
             let body = Full::new(Bytes::from(format!("{said}, {received} bytes"))).map_err(|never| match never {});
             Response::new(body.boxed_unsync())

@@ -127,3 +127,21 @@ pub(crate) fn not_found(headers: &http::HeaderMap) -> Response {
     super::set_page_headers(&mut response);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::{Lang, hostile};
+
+    #[test]
+    fn hostile_words_stay_text_in_both_languages() {
+        for lang in Lang::ALL {
+            for name in hostile::NAMES {
+                let chrome = Chrome::bare(Look { lang, ..Look::default() });
+                let go_on = Errors::of(lang).to_start;
+                let page = MessagePage { chrome, title: (*name).to_owned(), text: (*name).to_owned(), go_on };
+                hostile::check(&page.render().unwrap(), name);
+            }
+        }
+    }
+}

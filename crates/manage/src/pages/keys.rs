@@ -20,6 +20,10 @@ use http::request::Parts;
 use tollgate_core::{Id, Key};
 
 use self::act::Act;
+pub(super) use self::{
+    shown::{first_call, first_model},
+    view::tone_of,
+};
 use super::failure::Failure;
 use crate::services::{Noun, ServiceError, Services};
 

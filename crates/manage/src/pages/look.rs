@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request::Parts};
+use tollgate_core::money::{Currency, Price};
 
 /// How long a choice is remembered, in seconds: a year.
 const REMEMBERED: u32 = 365 * 86_400;
@@ -56,6 +57,16 @@ impl Lang {
             }
         }
         best.map(|(lang, _)| lang)
+    }
+    /// A price as people of this language write it, with every place that it has: `1,234.50 USD` or `1.234,50 USD`.
+    pub(crate) fn money(self, price: Price, currency: Currency) -> String {
+        let text = price.to_string();
+        let (whole, places) = text.split_once('.').unwrap_or((&text, "00"));
+        let point = match self {
+            Self::En => '.',
+            Self::Vi => ',',
+        };
+        format!("{}{point}{places} {currency}", self.count(whole.parse().unwrap_or_default()))
     }
     /// A whole number with its digits grouped: `1,234` or `1.234`.
     pub(crate) fn count(self, number: u64) -> String {
@@ -171,5 +182,8 @@ mod tests {
         let counts = [0, 999, 1_000, 123_456, 1_234_567].map(|number| Lang::En.count(number));
         assert_eq!(counts, ["0", "999", "1,000", "123,456", "1,234,567"]);
         assert_eq!(Lang::Vi.count(1_234_567), "1.234.567");
+        let money = |lang: Lang, text: &str| lang.money(text.parse().unwrap(), Currency::default());
+        assert_eq!([money(Lang::En, "1234.5"), money(Lang::Vi, "1234.5")], ["1,234.50 USD", "1.234,50 USD"]);
+        assert_eq!([money(Lang::En, "0.000125"), money(Lang::Vi, "0")], ["0.000125 USD", "0,00 USD"]);
     }
 }

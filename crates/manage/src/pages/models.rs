@@ -55,11 +55,16 @@ impl Row {
     fn price(&self, label: &str) -> &str {
         self.prices.iter().find(|(own, _)| *own == label).map_or("–", |(_, price)| price)
     }
+    /// The prices that have no column of their own, where a model has no others: of images, of audio.
+    fn other_prices(&self, t: &Models) -> &[(&'static str, String)] {
+        let has_own = |(label, _): &(&'static str, String)| [t.price_in, t.price_out].contains(label);
+        if self.prices.iter().any(has_own) { &[] } else { &self.prices }
+    }
     fn new(model: &Model, lang: Lang) -> Self {
         let t = Models::of(lang);
         let tokens = |number: u64| fill(t.tokens, &[&lang.count(number)]);
         let price = &model.price;
-        let amount = |price: Price| format!("{price} {}", model.price.currency);
+        let amount = |price: Price| lang.money(price, model.price.currency);
         let text = matches!(model.kind, ModelKind::Chat | ModelKind::Embedding | ModelKind::Rerank);
         let mut prices = Vec::new();
         if text || price.input_per_million != Price::default() {

@@ -72,11 +72,15 @@ impl Confirm {
     }
     /// The page of the question.
     pub(super) fn page(self, chrome: Chrome) -> Response {
-        self.page_with(chrome, FieldErrors::default())
+        self.render(chrome, FieldErrors::default(), StatusCode::OK)
     }
-    /// The page, saying why it was not done.
-    pub(super) fn page_with(self, chrome: Chrome, errors: FieldErrors) -> Response {
-        let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    /// The page again, saying why it was not done.
+    pub(super) fn refused(self, chrome: Chrome, why: &str) -> Response {
+        let mut errors = FieldErrors::default();
+        errors.add("", why);
+        self.render(chrome, errors, StatusCode::UNPROCESSABLE_ENTITY)
+    }
+    fn render(self, chrome: Chrome, errors: FieldErrors, status: StatusCode) -> Response {
         let page = ConfirmPage {
             chrome,
             e: Errors::of(self.lang),

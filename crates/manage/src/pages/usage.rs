@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 use http::{HeaderMap, StatusCode};
-use tollgate_core::{Account, account::AccountAction};
+use tollgate_core::{Account, Permission, account::AccountAction};
 
 use self::{
     question::{Preset, Question, Scope},
@@ -24,6 +24,7 @@ use self::{
 use super::{
     Chrome, FieldErrors, Paged, Place, Viewer,
     address::base_url,
+    keys::{first_call, first_model},
     render,
     texts::{Usage, fill},
 };
@@ -35,8 +36,8 @@ use crate::{
 /// The id of what made htmx ask, and what htmx shows as the address then.
 const HX_TRIGGER: http::HeaderName = http::HeaderName::from_static("hx-trigger");
 const HX_PUSH_URL: http::HeaderName = http::HeaderName::from_static("hx-push-url");
-/// What the first call of an account that has no model yet names.
-const SOME_MODEL: &str = "MODEL";
+/// What stands in the place of a key in the first call.
+const SOME_KEY: &str = "YOUR_API_KEY";
 /// What an operator names to mean every account.
 const EVERY_ACCOUNT: &str = "*";
 
@@ -154,7 +155,7 @@ impl<'a> Asked<'a> {
         let now = self.services.world.now();
         let show = Show { t, lang: self.viewer.look.lang, question, path: &self.path, now };
         let empty = match &overview {
-            Some(overview) if overview.total.requests == 0 => Some(self.empty(of, &choices, &show).await?),
+            Some(overview) if overview.total.requests == 0 => Some(self.empty(of, &show).await?),
             _ => None,
         };
         let is_all = question.scope == Scope::Deployment;
@@ -216,7 +217,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    async fn empty(&self, of: UsageOf<'_>, choices: &UsageChoices, show: &Show<'_>) -> Result<Empty, ServiceError> {
+    async fn empty(&self, of: UsageOf<'_>, show: &Show<'_>) -> Result<Empty, ServiceError> {
         if self.services.usage_is_there(of).await? {
             let question = &self.question;
             let wider = question.with(|question| {
@@ -232,14 +233,9 @@ impl<'a> Asked<'a> {
             return Ok(Empty::Here { text: fill(self.t.nothing, &[first, last]), wider: wider.query() });
         }
         let UsageOf::Account(access) = of else { return Ok(Empty::Ever { keys: None, call: None }) };
-        let model = choices.models.iter().find(|model| !model.withdrawn);
-        let model = model.map_or(SOME_MODEL, |model| model.name.as_str());
-        let call = format!(
-            "curl {}/v1/chat/completions \\\n  -H \"Authorization: Bearer YOUR_API_KEY\" \\\n  \
-             -H \"Content-Type: application/json\" \\\n  \
-             -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'",
-            base_url(self.services.public_url.as_deref(), self.headers)
-        );
+        let base = base_url(self.services.public_url.as_deref(), self.headers);
+        let model = first_model(self.services, &Permission::All).await;
+        let call = first_call(&base, SOME_KEY, model.as_ref(), self.viewer.look.lang);
         Ok(Empty::Ever { keys: Some(format!("/a/{}/keys", access.account.handle)), call: Some(call) })
     }
 

@@ -14,7 +14,8 @@ impl fmt::Display for When {
         // RFC 3339 and digits alone: nothing here needs escaping.
         let text = self.0.to_string();
         let shown = text.get(..16).unwrap_or(&text).replace('T', " ");
-        write!(f, "<time datetime=\"{text}\">{shown} UTC</time>")
+        // A narrow column breaks it between day and time, not before the zone.
+        write!(f, "<time datetime=\"{text}\">{shown}\u{a0}UTC</time>")
     }
 }
 impl HtmlSafe for When {}
@@ -26,6 +27,6 @@ mod tests {
     #[test]
     fn a_time_is_shown_to_the_minute_and_kept_whole() {
         let when = When("2026-11-20T08:05:09.123Z".parse().unwrap());
-        assert_eq!(when.to_string(), "<time datetime=\"2026-11-20T08:05:09.123Z\">2026-11-20 08:05 UTC</time>");
+        assert_eq!(when.to_string(), "<time datetime=\"2026-11-20T08:05:09.123Z\">2026-11-20 08:05\u{a0}UTC</time>");
     }
 }

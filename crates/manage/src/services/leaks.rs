@@ -5,7 +5,8 @@
 //! also when whoever sent it has hung up.
 //!
 //! The public way in ([`Services::leak_tell`]) answers before it looks anything up: what it answers, and when, tells
-//! nothing of what was found. It asks the store only whether it is there, so that no report is taken that would be lost.
+//! nothing of what was found. It asks the store only whether it is there, so that no report is taken that would be lost;
+//! should the store go away right then, what was acknowledged is tried again.
 
 mod figures;
 mod github;
@@ -44,8 +45,19 @@ use crate::{
 pub const MOST_REPORTED: usize = 1_000;
 /// How often an address may report without credentials.
 const STRANGERS: Rate = Rate { burst: 60, every: Duration::from_secs(60) };
-/// How long a program that reports is made to wait until what it reported is dead everywhere. GitHub gives up after 30 s.
-const HOOK_WAIT: Duration = Duration::from_secs(20);
+/// How long a program that reports is made to wait until what it reported is dead everywhere. GitHub gives up after 30 s, of
+/// which a look at its keys may have taken [`CALL`](super::outgoing::CALL).
+const HOOK_WAIT: Duration = Duration::from_secs(15);
+/// The waits after which a report that was acknowledged already is tried again, should the store fail meanwhile.
+const TAKE_AGAIN: [Duration; 7] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(120),
+];
 
 /// `[leaks]`
 #[derive(Debug, Clone, Default)]
@@ -256,14 +268,27 @@ impl Services {
     fn leak_tell_on(&self, input: LeakInput, address: Option<IpAddr>) -> Result<(), ServiceError> {
         let services = self.clone();
         let work = async move {
-            let sightings = sightings(input);
-            let reports = sightings.iter().map(|sighting| services.report_of(sighting)).collect();
-            if let Err(error) = services.reports_take(&intake(address), LeakSource::Public, reports).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "a report of leaked keys was not taken in");
-            }
+            let reports = sightings(input).iter().map(|sighting| services.report_of(sighting)).collect();
+            services.acknowledged_take(address, reports).await;
         };
         // The work is the background's: nobody waits for it here.
         self.background.begin(work).map(drop).map_err(|_| busy())
+    }
+    /// Takes reports in whose sender was thanked already: not lost because the store fails for some minutes.
+    async fn acknowledged_take(&self, address: Option<IpAddr>, reports: Vec<Option<LeakReport>>) {
+        let mut waits = TAKE_AGAIN.iter();
+        while let Err(failed) = self.reports_take(&intake(address), LeakSource::Public, reports.clone()).await {
+            let wait = waits.next();
+            {
+                let error = &failed as &dyn std::error::Error;
+                match wait.map(Duration::as_secs) {
+                    Some(retry_s) => tracing::warn!(error, retry_s, "a report of leaked keys waits for the store"),
+                    None => tracing::error!(error, "a report of leaked keys was not taken in"),
+                }
+            }
+            let Some(wait) = wait else { return };
+            tokio::time::sleep(*wait).await;
+        }
     }
 
     /// An operator or an owner reports keys, and is told what became of each: an operator of all, an owner (an
@@ -318,12 +343,7 @@ impl Services {
         }
         // Begun whether anybody knows them or not, and waited for by nobody.
         let (services, address) = (self.clone(), actor.address);
-        let work = async move {
-            let taken = services.reports_take(&intake(address), LeakSource::Public, others).await;
-            if let Err(error) = taken {
-                tracing::error!(error = &error as &dyn std::error::Error, "a report of leaked keys was not taken in");
-            }
-        };
+        let work = async move { services.acknowledged_take(address, others).await };
         drop(self.background.begin(work).map_err(|_| busy())?);
         let verdicts = self.reports_take(actor, LeakSource::Api, reports).await?;
         Ok(verdicts.map(|verdicts| {
@@ -372,4 +392,15 @@ fn check_number(input: &LeakInput) -> Result<(), ServiceError> {
 /// Everybody reports at once.
 const fn busy() -> ServiceError {
     ServiceError::TooManyAttempts { retry_after: Duration::from_secs(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::outgoing::CALL, *};
+
+    #[test]
+    fn github_is_answered_before_it_gives_up() {
+        const GITHUB_WAITS: Duration = Duration::from_secs(30);
+        assert!(CALL + HOOK_WAIT < GITHUB_WAITS);
+    }
 }

@@ -29,7 +29,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 /// How long a call to a trusted server may take, from connecting to the last byte.
-const CALL: Duration = Duration::from_secs(10);
+pub(super) const CALL: Duration = Duration::from_secs(10);
 /// The largest answer of a trusted server: a discovery document or a key set has a few KiB.
 const LARGEST_ANSWER: usize = 512 << 10;
 /// Most addresses of one name that are tried.

@@ -1,6 +1,9 @@
 //! Reports of leaked keys, by each way in: what they end, what they answer, and what is refused and changes nothing.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use axum::body::Body;
 use base64ct::{Base64, Encoding as _};
@@ -91,6 +94,13 @@ impl GitHub {
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+/// As a sender packs that thinks it may.
+fn gzip(text: &str) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(text.as_bytes()).unwrap();
+    packed.finish().unwrap()
+}
 fn post(path: &str) -> Builder {
     Request::post(path).header("content-type", "application/json")
 }
@@ -167,7 +177,10 @@ async fn what_github_did_not_sign_or_does_not_write_changes_nothing() {
     let github = GitHub::start("").await;
     let house = github.house().await;
     let key = house.key().await;
-    let body = json!([{"token": text(&key), "type": "tollgate_api_key", "url": "https://a.example"}]).to_string();
+    let entries =
+        [json!({"token": text(&key), "type": "tollgate_api_key", "url": "https://a.example"}), json!({"token": "x"})];
+    let body = json!(entries).to_string();
+    let reordered = json!([entries[1], entries[0]]).to_string();
     let forger =
         GitHub { signer: SigningKey::from_slice(&[8; 32]).unwrap(), pem: github.pem.clone(), address: String::new() };
     let signed = |body: &str| github.signed(body);
@@ -180,6 +193,9 @@ async fn what_github_did_not_sign_or_does_not_write_changes_nothing() {
         ("another body", signed("[]").body(Body::from(body.clone())).unwrap()),
         ("a newline more", signed(&body).body(Body::from(format!("{body}\n"))).unwrap()),
         ("truncated", signed(&body).body(Body::from(truncated.to_owned())).unwrap()),
+        ("another order", signed(&body).body(Body::from(reordered)).unwrap()),
+        ("another blank", signed(&body).body(Body::from(body.replace("\":\"", "\": \""))).unwrap()),
+        ("packed", signed(&body).header("content-encoding", "gzip").body(Body::from(gzip(&body))).unwrap()),
         ("forged", forger.signed(&body).body(Body::from(body.clone())).unwrap()),
         ("no signature", bare().header(identifier, header(&good, identifier)).body(Body::from(body.clone())).unwrap()),
         ("no identifier", bare().header(signature, header(&good, signature)).body(Body::from(body.clone())).unwrap()),
@@ -229,11 +245,58 @@ async fn thousands_of_entries_are_answered_in_one_go() {
             entries.push(json!({"token": stranger(&house)}));
         }
     }
+    let began = Instant::now();
     let answer = github.report(&house, &Value::from(entries)).await.expect(200).json();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(30), "GitHub waits for 30 s: {took:?}");
     let labels = answer.as_array().unwrap().iter().map(|one| one["label"] == "true_positive");
     assert_eq!(labels.collect::<Vec<_>>(), (0..5_000).map(|at| at % 50 == 0).collect::<Vec<_>>());
     for key in &keys {
         assert_eq!(house.status(key).await, "leaked");
+    }
+}
+
+/// As GitHub lists them ("Secret scanning partner program"), and as its samples write them; one of a later version, and none.
+#[tokio::test]
+async fn every_sort_of_place_is_told_apart() {
+    const LISTED: [&str; 16] = [
+        "Content",
+        "Commit",
+        "Pull_request_title",
+        "Pull_request_description",
+        "Pull_request_comment",
+        "Issue_title",
+        "Issue_description",
+        "Issue_comment",
+        "Discussion_title",
+        "Discussion_body",
+        "Discussion_comment",
+        "Commit_comment",
+        "Gist_content",
+        "Gist_comment",
+        "Npm",
+        "Unknown",
+    ];
+    let github = GitHub::start("").await;
+    let house = github.house().await;
+    let lower: Vec<String> = LISTED.iter().map(|listed| listed.to_ascii_lowercase()).collect();
+    let said = LISTED.iter().copied().chain(lower.iter().map(String::as_str)).map(Some);
+    let (mut entries, mut wanted) = (Vec::new(), Vec::new());
+    for source in said.chain([Some("Wiki_page"), None]) {
+        let key = house.key().await;
+        entries.push(match source {
+            Some(source) => json!({"token": text(&key), "url": "https://github.com/a/b", "source": source}),
+            None => json!({"token": text(&key), "url": "https://github.com/a/b"}),
+        });
+        let known = source.filter(|source| LISTED.iter().any(|listed| listed.eq_ignore_ascii_case(source)));
+        wanted.push((key["id"].clone(), known.unwrap_or("unknown").to_ascii_lowercase()));
+    }
+    github.report(&house, &Value::from(entries)).await.expect(200);
+    let audit = house.get("audit?action=key.leak&limit=100").await.expect(200).json();
+    let entries = audit["data"].as_array().unwrap();
+    for (key, kind) in wanted {
+        let entry = entries.iter().find(|entry| entry["subject"] == key).unwrap();
+        assert_eq!(entry["detail"]["kind"], kind, "{entry}");
     }
 }
 

@@ -276,11 +276,16 @@ async fn the_csv_has_exactly_what_is_asked() {
 #[tokio::test]
 async fn an_account_without_usage_is_told_how_to_begin_and_an_empty_range_how_to_widen_it() {
     let house = House::open().await;
-    house.model("chat-a").await;
     let cookie = operator(&house).await;
-    let html = browse(&house, "/a/default/usage", &cookie).await.expect(200).text;
+    let empty = async || browse(&house, "/a/default/usage", &cookie).await.expect(200).text;
+    assert!(empty().await.contains("curl http://gate.example:8080/v1/models"), "nothing can be called yet");
+    // A first call that works: a model that chats before one that embeds, whatever their names.
+    house.model("chat-a").await;
+    let embeds = json!({"name": "a-embed", "kind": "embedding", "served_by": [{"upstream": "gpu-a"}]});
+    house.post("models", embeds).await.expect(201);
+    let html = empty().await;
     assert!(html.contains("No usage yet") && html.contains("curl http://gate.example:8080/v1/chat/completions"));
-    assert!(html.contains("chat-a") && html.contains("href=\"/a/default/keys\""));
+    assert!(html.contains("&#34;model&#34;: &#34;chat-a&#34;") && html.contains("href=\"/a/default/keys\""), "{html}");
     let key = house.key().await;
     ship(&house, &[(id(&key), "chat-a", 10, 40 * 24 * 60, Exact)]).await;
     let html = browse(&house, "/a/default/usage?range=today&by=hour", &cookie).await.expect(200).text;

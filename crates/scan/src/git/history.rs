@@ -4,6 +4,7 @@
 //! away is there as well. Only for what was found is the commit looked for that brought it in ([`super::origin`]).
 
 use std::{
+    fs,
     path::Path,
     sync::{
         Mutex,
@@ -14,8 +15,9 @@ use std::{
 use gix::{
     ObjectId,
     bstr::ByteSlice as _,
+    index::entry::Mode,
     objs::{Kind, TreeRefIter},
-    odb::store::iter::Ordering as ObjectOrder,
+    odb::{pack, store::iter::Ordering as ObjectOrder},
 };
 
 use super::{GitError, open, origin, unreadable};
@@ -27,6 +29,8 @@ use crate::{
 
 /// Objects that a thread takes at once: neighbours in a pack are made from one another.
 const BATCH: usize = 4_096;
+/// The most submodules that are named.
+const MOST_NAMED: usize = 10;
 
 /// A find in an object whose commit is not known yet.
 pub(super) struct Hit {
@@ -54,9 +58,19 @@ pub fn scan_history(path: &Path, threads: usize, finder: &Finder, findings: &Fin
             Err(error) => findings.unread("an object", error),
         }
     }
+    check_packs(&repository, findings);
     findings.total.fetch_add(u64::try_from(ids.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
     if repository.is_shallow().unwrap_or(false) {
         findings.warn("this clone is shallow: what lies before its first commit is not here (git fetch --unshallow)");
+    }
+    if is_partial(&repository) {
+        findings.warn("this clone is partial: what it left out is not here (clone it without --filter)");
+    }
+    if let Some(names) = submodules(&repository) {
+        let names = findings.shown(&names);
+        findings.warn(&format!(
+            "submodules have histories of their own, which are not searched: {names} (tollgate scan --git PATH)"
+        ));
     }
     let next = AtomicUsize::new(0);
     let hits = Mutex::new(Vec::new());
@@ -83,6 +97,46 @@ pub fn scan_history(path: &Path, threads: usize, finder: &Finder, findings: &Fin
         origin::tell(&repository, hits, findings);
     }
     Ok(())
+}
+
+/// Names packs whose index cannot be read: nobody lists what is in them, and without a word it would count as clean.
+fn check_packs(repository: &gix::Repository, findings: &Findings) {
+    let store = repository.objects.store_ref();
+    let alternates = store.alternate_db_paths().unwrap_or_else(|error| {
+        findings.unread("objects/info/alternates", error);
+        Vec::new()
+    });
+    for directory in std::iter::once(store.path().to_owned()).chain(alternates) {
+        for pack in fs::read_dir(directory.join("pack")).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let index = pack.with_extension("idx");
+            if pack.extension().is_some_and(|extension| extension == "pack")
+                && pack::index::File::at(&index, repository.object_hash()).is_err()
+            {
+                findings
+                    .unread(&pack.display().to_string(), "its index cannot be read (git index-pack makes a new one)");
+            }
+        }
+    }
+}
+
+/// The names of submodules, some of them.
+fn submodules(repository: &gix::Repository) -> Option<String> {
+    let index = repository.index_or_empty().ok()?;
+    let names = index.entries().iter().filter(|entry| entry.mode == Mode::COMMIT).map(|entry| entry.path(&index));
+    let mut names: Vec<String> = names.take(MOST_NAMED + 1).map(|name| name.to_str_lossy().into_owned()).collect();
+    if names.len() > MOST_NAMED {
+        names.truncate(MOST_NAMED);
+        names.push("…".to_owned());
+    }
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// Whether objects were left out when it was cloned (`git clone --filter`), to be fetched once somebody needs them.
+fn is_partial(repository: &gix::Repository) -> bool {
+    let config = repository.config_snapshot();
+    let promises = |name: &str| config.boolean(format!("remote.{name}.promisor").as_str()) == Some(true);
+    config.string("extensions.partialClone").is_some()
+        || repository.remote_names().iter().any(|name| promises(&name.to_str_lossy()))
 }
 
 fn scan_reference_names(repository: &gix::Repository, finder: &Finder, findings: &Findings) {

@@ -21,6 +21,8 @@ use crate::place::{Commit, Findings, Found, Part};
 const MOST_DEPTH: usize = 1_024;
 /// Hexadecimal digits of an object's id where it stands for a name.
 const SHORT_ID: usize = 12;
+/// The most worktrees that are asked what they have checked out and staged.
+const MOST_WORKTREES: usize = 256;
 
 /// An object with finds, and the first place in which a commit has it.
 #[derive(Default)]
@@ -121,12 +123,14 @@ impl Search<'_> {
         if self.left == 0 {
             return;
         }
-        let Ok(index) = self.repository.index_or_empty() else { return };
-        for entry in index.entries() {
-            if let Some(wanted) = self.wanted.get_mut(&entry.id)
-                && wanted.first.is_none()
-            {
-                wanted.path = entry.path(&index).to_owned();
+        for worktree in worktrees(self.repository) {
+            let Ok(index) = worktree.index_or_empty() else { continue };
+            for entry in index.entries() {
+                if let Some(wanted) = self.wanted.get_mut(&entry.id)
+                    && wanted.first.is_none()
+                {
+                    wanted.path = entry.path(&index).to_owned();
+                }
             }
         }
     }
@@ -168,28 +172,39 @@ impl Search<'_> {
     }
 }
 
-/// Where the walk begins: every reference, `HEAD`, and what their logs remember (stashes are of those).
+/// The repository as each of its worktrees has it, this one first: what is checked out and staged differs.
+fn worktrees(repository: &gix::Repository) -> Vec<gix::Repository> {
+    let all = repository.worktrees_including_main().into_iter().flatten().flatten().take(MOST_WORKTREES);
+    std::iter::once(repository.clone()).chain(all).collect()
+}
+
+/// Where the walk begins: every reference, the `HEAD` of each worktree, and what their logs remember (stashes are of those).
 fn tips(repository: &gix::Repository) -> Vec<ObjectId> {
     let mut tips = Vec::new();
-    let mut names = Vec::new();
     if let Ok(references) = repository.references()
         && let Ok(references) = references.all()
     {
-        names.extend(references.flatten());
+        references.flatten().for_each(|reference| remembered(reference, &mut tips));
     }
-    names.extend(repository.find_reference("HEAD").ok());
-    for mut reference in names {
-        let mut log = reference.log_iter();
-        if let Ok(Some(lines)) = log.all() {
-            tips.extend(lines.flatten().flat_map(|line| [line.previous_oid(), line.new_oid()]));
+    for worktree in worktrees(repository) {
+        if let Ok(head) = worktree.find_reference("HEAD") {
+            remembered(head, &mut tips);
         }
-        tips.extend(reference.peel_to_id().ok().map(gix::Id::detach));
     }
     tips.sort_unstable();
     tips.dedup();
     // What a log remembers may be gone, and a tag may be one of a file.
     tips.retain(|id| repository.find_header(*id).is_ok_and(|header| header.kind() == Kind::Commit));
     tips
+}
+
+/// What a reference names, and what its log says that it named before.
+fn remembered(mut reference: gix::Reference<'_>, tips: &mut Vec<ObjectId>) {
+    let mut log = reference.log_iter();
+    if let Ok(Some(lines)) = log.all() {
+        tips.extend(lines.flatten().flat_map(|line| [line.previous_oid(), line.new_oid()]));
+    }
+    tips.extend(reference.peel_to_id().ok().map(gix::Id::detach));
 }
 
 fn described(id: ObjectId, commit: CommitRefIter<'_>) -> Commit {

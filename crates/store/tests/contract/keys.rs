@@ -565,6 +565,8 @@ async fn a_key_is_dead_while_its_maker_is_disabled_or_no_member(fixture: Fixture
         // What is listed is what the data plane takes it as.
         let (read, state) = (store.key_get(None, key.id).await.unwrap(), auth_of(store, key.no).await.state);
         assert_eq!(read.status(fixture.world.now()), state.status(None, fixture.world.now()));
+        let captions = store.key_statuses(&[key.id]).await.unwrap();
+        assert_eq!(captions[&key.id], read.status(fixture.world.now()), "a report says the same");
         for status in KeyStatus::ALL {
             let filter = KeyFilter { status: Some(status), ..KeyFilter::default() };
             let found = store.key_list(account, &filter, &PageRequest::default()).await.unwrap().data;

@@ -1,5 +1,7 @@
 //! **Revoke**, disable, enable: what will break, the deed, and the proof of it.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::{
     extract::{RawQuery, State},
@@ -18,6 +20,9 @@ use super::{
     view::KeyView,
 };
 use crate::services::{Confirmed, ServiceError, Services};
+
+/// What was used within this time is in use.
+const NOW: Duration = Duration::from_secs(3_600);
 
 /// A sheet that asks before something is done to a key.
 #[derive(Template)]
@@ -88,6 +93,8 @@ impl Act {
 
 /// What a key is used for of late.
 pub(super) struct InUse {
+    /// When it was used last, also by a request that still runs and is not counted yet.
+    pub(super) last: Option<When>,
     pub(super) last_hour: String,
     pub(super) last_day: String,
     pub(super) is_now: bool,
@@ -124,10 +131,13 @@ impl InUse {
     async fn of(stand: &Stand, key: &Key) -> Result<Self, ServiceError> {
         let (last_hour, last_day) = stand.services.key_recent(key).await?;
         let addresses = stand.services.key_addresses(key).await?;
+        let noted = addresses.iter().map(|(_, at)| *at).max();
+        let last = key.last_used_at.max(noted);
         Ok(Self {
+            last: last.map(When),
             last_hour: stand.lang().count(last_hour),
             last_day: stand.lang().count(last_day),
-            is_now: last_hour > 0,
+            is_now: last_hour > 0 || last.is_some_and(|at| at.plus(NOW) > stand.services.world.now()),
             addresses: addresses.into_iter().map(|(address, at)| (address, When(at))).collect(),
         })
     }

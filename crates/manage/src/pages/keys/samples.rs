@@ -96,6 +96,7 @@ fn pages(lang: Lang, name: &str) -> Vec<String> {
         list: list_address.clone(),
     };
     let in_use = || InUse {
+        last: Some(when()),
         last_hour: "1".to_owned(),
         last_day: "2".to_owned(),
         is_now: true,

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use tollgate_core::{Model, Permission, Timestamp, catalog::ModelKind};
 use tollgate_store::PageRequest;
 
-use super::super::{Chrome, When, address::base_url, render, texts::Keys};
+use super::super::{Chrome, Lang, When, address::base_url, render, texts::Keys};
 use crate::services::{Confirmed, KeyShown, Services};
 
 #[derive(Template)]
@@ -59,7 +59,7 @@ pub(super) async fn shown(
 }
 
 /// The first permitted model that answers in words, else one that makes vectors, else none.
-async fn first_model(services: &Services, permission: &Permission) -> Option<(String, ModelKind)> {
+pub(crate) async fn first_model(services: &Services, permission: &Permission) -> Option<(String, ModelKind)> {
     let page = PageRequest { cursor: None, limit: PageRequest::MOST };
     let models = services.model_list(&page).await.ok()?.data;
     let permitted = |model: &&Model| match permission {
@@ -70,6 +70,12 @@ async fn first_model(services: &Services, permission: &Permission) -> Option<(St
     let first = |kind| models.iter().find(|model| model.kind == kind);
     let found = first(ModelKind::Chat).or_else(|| first(ModelKind::Embedding));
     found.map(|model| (model.name.to_string(), model.kind))
+}
+
+/// A first call of a model by `curl`, with this as the key.
+pub(crate) fn first_call(base: &str, key: &str, model: Option<&(String, ModelKind)>, lang: Lang) -> String {
+    let first = snippets(base, key, model, Keys::of(lang)).into_iter().next();
+    first.map_or_else(String::new, |snippet| snippet.text)
 }
 
 /// Names of models hold neither quotes nor blanks, keys neither; the address is checked above or by the settings.
@@ -141,7 +147,6 @@ fn snippets(base: &str, key: &str, model: Option<&(String, ModelKind)>, t: &'sta
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Lang;
     use super::*;
 
     #[test]

@@ -168,13 +168,7 @@ impl KeyView {
         may.enable &= !key.blocked_by.is_some_and(KeyBlock::is_of_creator);
         let status = key.status(now);
         let blocked = key.blocked_by.map(|block| blocked_word(block, t));
-        let (status, tone) = match status {
-            KeyStatus::Active => (t.active, "good"),
-            KeyStatus::Disabled => (t.disabled, "warn"),
-            KeyStatus::Expired => (t.expired, "warn"),
-            KeyStatus::Revoked => (t.revoked, ""),
-            KeyStatus::Leaked => (t.leaked, "bad"),
-        };
+        let (status, tone) = (status_word(status, t), tone_of(status));
         let hint = key.hint().to_string();
         let works = matches!(key.state, KeyState::Active);
         let revoked = match key.state {
@@ -210,6 +204,26 @@ impl KeyView {
             may,
             version: key.version,
         }
+    }
+}
+
+const fn status_word(status: KeyStatus, t: &'static Keys) -> &'static str {
+    match status {
+        KeyStatus::Active => t.active,
+        KeyStatus::Disabled => t.disabled,
+        KeyStatus::Expired => t.expired,
+        KeyStatus::Revoked => t.revoked,
+        KeyStatus::Leaked => t.leaked,
+    }
+}
+
+/// The class of a status's badge, wherever it is shown.
+pub(crate) const fn tone_of(status: KeyStatus) -> &'static str {
+    match status {
+        KeyStatus::Active => "good",
+        KeyStatus::Disabled | KeyStatus::Expired => "warn",
+        KeyStatus::Revoked => "",
+        KeyStatus::Leaked => "bad",
     }
 }
 

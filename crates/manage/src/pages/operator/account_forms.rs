@@ -339,7 +339,7 @@ async fn leaks_set(
         return leaks_page(&services, &viewer, &named, None, errors).await;
     };
     let change = AccountChange { on_leak: Some(on_leak), ..AccountChange::default() };
-    match services.account_edit(&viewer.principal, &named, change, form.text("version").parse().ok()).await {
+    match services.account_edit(&viewer.principal, &named, change, Some(form.version())).await {
         Ok(done) => Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), Flash::Saved)),
         Err(ServiceError::VersionConflict) => {
             errors.add("", e.conflict_title);
@@ -425,10 +425,9 @@ async fn perform(
     match services.account_edit(&viewer.principal, &named, change, Some(form.version())).await {
         Ok(done) => Ok(viewer.go_saying(&format!("/operator/accounts/{}", done.value.id), in_force(&done))),
         Err(ServiceError::VersionConflict) => {
-            let mut errors = FieldErrors::default();
-            errors.add("", OpCommon::of(viewer.look.lang).asked_before);
             let question = question(&services, &viewer, &named, act).await?;
-            Ok(question.page_with(Chrome::operator(&viewer, Place::Accounts), errors))
+            let why = OpCommon::of(viewer.look.lang).asked_before;
+            Ok(question.refused(Chrome::operator(&viewer, Place::Accounts), why))
         }
         Err(error) => Err(error.into()),
     }
@@ -478,9 +477,24 @@ mod tests {
                     plans: vec![plan(true), plan(false)],
                     typed_plan: text(),
                     typed_until: text(),
-                    errors,
+                    errors: errors.clone(),
                 };
                 hostile::check(&plan.render().unwrap(), name);
+                let t = OpAccounts::of(lang);
+                errors.add("on_leak", *name);
+                let leaks = LeaksPage {
+                    chrome: chrome(),
+                    t,
+                    c: OpCommon::of(lang),
+                    e: Errors::of(lang),
+                    id: "acct_1".into(),
+                    title: text(),
+                    version: 1,
+                    now: Some(text()),
+                    choices: OnLeak::ALL.map(|what| (what.as_str(), on_leak_word(what, t), what == OnLeak::Tell)),
+                    errors,
+                };
+                hostile::check(&leaks.render().unwrap(), name);
             }
         }
     }

@@ -73,6 +73,7 @@ fn groups(t: &'static Audit, of_all: bool) -> Vec<(&'static str, &'static str)> 
         ("key.leak", t.all_leaks),
         ("member.", t.all_members),
         ("account.", t.all_accounts),
+        ("webhook.", t.all_webhooks),
     ];
     if of_all {
         groups.extend([
@@ -128,6 +129,7 @@ fn sentence(t: &'static Audit, action: &str, detail: &serde_json::Value) -> Opti
         "session.end" => t.session_end,
         "session.revoke" | "session.revoke_all" => t.session_revoke,
         "password.set" => t.password_set,
+        "password.rehash" => t.password_rehash,
         "password.remove" => t.password_remove,
         "identity.link" => t.identity_link,
         "token.create" => t.token_create,
@@ -141,6 +143,15 @@ fn sentence(t: &'static Audit, action: &str, detail: &serde_json::Value) -> Opti
         "upstream.create" => t.upstream_create,
         "upstream.edit" => t.upstream_edit,
         "upstream.remove" => t.upstream_remove,
+        "webhook.create" => t.webhook_create,
+        "webhook.edit" => t.webhook_edit,
+        "webhook.rotate" => t.webhook_rotate,
+        "webhook.test" => t.webhook_test,
+        "webhook.resend" => t.webhook_resend,
+        "webhook.give_up" => t.webhook_give_up,
+        "webhook.remove" => t.webhook_remove,
+        "mail.test" => t.mail_test,
+        "notice.create" => t.notice_create,
         _ => return None,
     })
 }
@@ -292,6 +303,48 @@ mod tests {
         assert_eq!(sentence(t, "account.edit", &plan), Some(t.account_plan));
         assert_eq!(sentence(t, "user.edit", &json!({"name": {}})), Some(t.user_edit));
         assert_eq!(sentence(t, "moon.paint", &json!({})), None);
+    }
+
+    /// By the sources: whatever the store writes into the log is said in words.
+    #[test]
+    fn everything_that_the_store_records_is_said_in_words() {
+        const NOUNS: [&str; 16] = [
+            "key",
+            "account",
+            "member",
+            "invitation",
+            "user",
+            "link",
+            "session",
+            "password",
+            "identity",
+            "token",
+            "plan",
+            "model",
+            "upstream",
+            "webhook",
+            "mail",
+            "notice",
+        ];
+        let mut actions = std::collections::BTreeSet::new();
+        let mut directories = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../store/src"))];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    directories.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(path).unwrap();
+                let texts = text.split('"').filter(|text| text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'_' | b'.')));
+                let is_action = |text: &&str| text.split_once('.').is_some_and(|(noun, _)| NOUNS.contains(&noun));
+                actions.extend(texts.filter(is_action).map(str::to_owned));
+            }
+        }
+        assert!(actions.len() > 40 && actions.contains("key.revoke"), "{actions:?}");
+        for action in &actions {
+            assert!(sentence(Audit::of(Lang::Vi), action, &json!({})).is_some(), "{action} has no words");
+        }
     }
 
     #[test]

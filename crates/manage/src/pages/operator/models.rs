@@ -37,7 +37,8 @@ pub(super) const fn kind_name(t: &'static OpModels, kind: ModelKind) -> &'static
 }
 
 /// The prices that are not nothing, in words.
-fn prices(t: &'static OpModels, price: &PriceList) -> Vec<String> {
+fn prices(lang: Lang, price: &PriceList) -> Vec<String> {
+    let t = OpModels::of(lang);
     let lines = [
         (t.per_input, Some(price.input_per_million)),
         (t.per_output, Some(price.output_per_million)),
@@ -48,7 +49,7 @@ fn prices(t: &'static OpModels, price: &PriceList) -> Vec<String> {
     let shown = lines.into_iter().filter_map(|(label, price)| Some((label, price?)));
     shown
         .filter(|(_, amount)| amount.nanos() > 0)
-        .map(|(label, amount)| format!("{amount} {} {label}", price.currency))
+        .map(|(label, amount)| format!("{} {label}", lang.money(amount, price.currency)))
         .collect()
 }
 
@@ -71,7 +72,7 @@ impl Row {
             title: model.title.map(|title| title.to_string()),
             kind: kind_name(t, model.kind),
             context: model.context_window.map(|tokens| lang.count(tokens)),
-            prices: prices(t, &model.price),
+            prices: prices(lang, &model.price),
             served_by: model.served_by.iter().map(|by| format!("{} × {}", by.upstream, by.weight)).collect(),
         }
     }
@@ -133,6 +134,7 @@ async fn remove(State(services): State<Services>, Operator(viewer): Operator, Wh
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::{Look, hostile};
 
     #[test]
     fn only_prices_that_are_charged_are_told() {
@@ -141,7 +143,34 @@ mod tests {
             image_per_million: Some("40000".parse().unwrap()),
             ..PriceList::default()
         };
-        let told = prices(OpModels::of(Lang::En), &price);
-        assert_eq!(told, ["0.50 USD / 1M input tokens", "40000.00 USD / 1M images"]);
+        assert_eq!(prices(Lang::En, &price), ["0.50 USD / 1M input tokens", "40,000.00 USD / 1M images"]);
+        assert_eq!(prices(Lang::Vi, &price)[0], "0,50 USD / 1 triệu token đầu vào");
+    }
+
+    #[test]
+    fn hostile_names_stay_text_in_both_languages() {
+        for lang in Lang::ALL {
+            let (t, c) = (OpModels::of(lang), OpCommon::of(lang));
+            for name in hostile::NAMES {
+                let text = || (*name).to_owned();
+                let row = |served_by| Row {
+                    id: "model_1".into(),
+                    name: text(),
+                    title: Some(text()),
+                    kind: t.kind_chat,
+                    context: Some("32,768".into()),
+                    prices: vec![text()],
+                    served_by,
+                };
+                let page = ListPage {
+                    chrome: Chrome::bare(Look { lang, ..Look::default() }),
+                    t,
+                    c,
+                    rows: vec![row(vec![text()]), row(Vec::new())],
+                    pager: Pager { first: Some("/x".into()), next: Some("/y".into()) },
+                };
+                hostile::check(&page.render().unwrap(), name);
+            }
+        }
     }
 }

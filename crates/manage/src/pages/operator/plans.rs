@@ -210,10 +210,9 @@ async fn remove(State(services): State<Services>, Operator(viewer): Operator, Wh
     match services.plan_remove(&viewer.principal, &named).await {
         Ok(()) => Ok(viewer.go_saying(HERE, Flash::Saved)),
         Err(ServiceError::InUse(_)) => {
-            let mut errors = FieldErrors::default();
-            errors.add("", Errors::of(viewer.look.lang).state_title);
             let sheet = remove_sheet(&services, &viewer, &plan).await?;
-            Ok(sheet.page_with(Chrome::operator(&viewer, Place::Plans), errors))
+            let why = Errors::of(viewer.look.lang).state_title;
+            Ok(sheet.refused(Chrome::operator(&viewer, Place::Plans), why))
         }
         Err(error) => Err(error.into()),
     }

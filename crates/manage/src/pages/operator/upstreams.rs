@@ -8,7 +8,7 @@ use tollgate_core::{Upstream, catalog::OnClientGone};
 use super::{Asked, Operator, Pager, Which, in_force, upstream_form};
 use crate::{
     pages::{
-        Chrome, FieldErrors, Form, Lang, Paged, Place, Viewer, When, render,
+        Chrome, Form, Lang, Paged, Place, Viewer, When, render,
         sheet::Confirm,
         texts::{Errors, OpCommon, OpUpstreams, fill},
     },
@@ -227,11 +227,80 @@ async fn remove(State(services): State<Services>, Operator(viewer): Operator, Wh
     match services.upstream_remove(&viewer.principal, &named).await {
         Ok(done) => Ok(viewer.go_saying(HERE, in_force(&done))),
         Err(ServiceError::InUse(_)) => {
-            let mut errors = FieldErrors::default();
-            errors.add("", Errors::of(viewer.look.lang).state_title);
             let sheet = sheet(&services, &viewer, &upstream).await?;
-            Ok(sheet.page_with(Chrome::operator(&viewer, Place::Upstreams), errors))
+            let why = Errors::of(viewer.look.lang).state_title;
+            Ok(sheet.refused(Chrome::operator(&viewer, Place::Upstreams), why))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::{Look, hostile};
+
+    #[test]
+    fn hostile_names_stay_text_in_both_languages() {
+        for lang in Lang::ALL {
+            let (t, c) = (OpUpstreams::of(lang), OpCommon::of(lang));
+            let chrome = || Chrome::bare(Look { lang, ..Look::default() });
+            for name in hostile::NAMES {
+                let text = || (*name).to_owned();
+                let at = || When(tollgate_core::Timestamp::default());
+                let row = || Row {
+                    id: "up_1".into(),
+                    name: text(),
+                    base_url: text(),
+                    engine: "vllm",
+                    on_client_gone: t.cancel_means,
+                    credential: true,
+                    class: "bad",
+                    state: t.ill,
+                    since: Some(at()),
+                    checked: Some(at()),
+                    error: Some(text()),
+                    models: "1".into(),
+                };
+                let pager = Pager { first: Some("/x".into()), next: Some("/y".into()) };
+                hostile::check(&ListPage { chrome: chrome(), t, c, rows: vec![row()], pager }.render().unwrap(), name);
+                let served = ServedRow { id: "model_1".into(), name: text(), there: text(), weight: "1".into() };
+                let facts = vec![(t.last_error, text())];
+                let tested = Tested { class: "bad", verdict: t.test_unreachable, advice: t.advice_unreachable, facts };
+                let page = ShowPage { chrome: chrome(), t, c, row: row(), served: vec![served], tested: Some(tested) };
+                hostile::check(&page.render().unwrap(), name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_verdict_of_a_test_is_put_into_words() {
+        for lang in Lang::ALL {
+            for verdict in [
+                Verdict::Good,
+                Verdict::ModelsMissing,
+                Verdict::NoList,
+                Verdict::CredentialRefused,
+                Verdict::Redirected,
+                Verdict::ServerError,
+                Verdict::Unreachable,
+                Verdict::CredentialUnreadable,
+            ] {
+                let test = UpstreamTest {
+                    verdict,
+                    reachable: true,
+                    after_ms: 1_200,
+                    status: Some(200),
+                    models: Some(2),
+                    listed: vec!["a".into()],
+                    missing: vec!["b".into(), "c".into()],
+                    error: Some("why".into()),
+                };
+                let tested = Tested::of(test, lang);
+                assert!(!tested.verdict.is_empty() && (tested.class == "calm") == (verdict == Verdict::Good));
+                assert_eq!(tested.advice.is_empty(), verdict == Verdict::Good, "what to do is said of each fault");
+                assert!(tested.facts.iter().any(|(_, value)| value == "b, c"), "{:?}", tested.facts);
+            }
+        }
     }
 }

@@ -329,10 +329,8 @@ async fn act(
         Err(ServiceError::VersionConflict) => OpCommon::of(viewer.look.lang).asked_before,
         Err(error) => return Err(error.into()),
     };
-    let mut errors = FieldErrors::default();
-    errors.add("", why);
     let sheet = sheet(&services, &viewer, &user, disable).await?;
-    Ok(sheet.page_with(Chrome::operator(&viewer, Place::Users), errors))
+    Ok(sheet.refused(Chrome::operator(&viewer, Place::Users), why))
 }
 
 #[cfg(test)]

@@ -31,12 +31,13 @@ texts! {
         all_upstreams: "Upstreams", "Máy chủ mô hình";
         all_tokens: "Access tokens", "Mã truy cập";
         all_sessions: "Sign-in", "Đăng nhập";
+        all_webhooks: "Webhooks", "Webhook";
         key_create: "created the API key {}", "đã tạo API Key {}";
         key_edit: "edited the API key {}", "đã sửa API Key {}";
         key_revoke: "revoked the API key {}", "đã thu hồi API Key {}";
-        key_disable: "disabled the API key {}", "đã tắt API Key {}";
-        key_enable: "enabled the API key {}", "đã bật API Key {}";
-        key_rotate: "rotated the API key {}", "đã đổi mã của API Key {}";
+        key_disable: "disabled the API key {}", "đã vô hiệu hóa API Key {}";
+        key_enable: "enabled the API key {}", "đã kích hoạt lại API Key {}";
+        key_rotate: "rotated the API key {}", "đã đổi chuỗi của API Key {}";
         key_leak: "reported the API key {} as leaked", "đã báo API Key {} bị lộ";
         key_leak_told: "reported the API key {} as leaked; it goes on working", "đã báo API Key {} bị lộ; key vẫn hoạt động";
         token_leak: "reported the access token {} as leaked", "đã báo mã truy cập {} bị lộ";
@@ -60,6 +61,7 @@ texts! {
         session_end: "signed out", "đã đăng xuất";
         session_revoke: "ended sessions of {}", "đã kết thúc phiên của {}";
         password_set: "set the password of {}", "đã đặt mật khẩu của {}";
+        password_rehash: "stored the password of {} anew, under today's parameters", "đã lưu lại mật khẩu của {} theo tham số hiện hành";
         password_remove: "removed the password of {}", "đã xóa mật khẩu của {}";
         identity_link: "signed in through the identity provider for the first time", "đã đăng nhập lần đầu qua nhà cung cấp danh tính";
         token_create: "made an access token", "đã tạo mã truy cập";
@@ -73,5 +75,14 @@ texts! {
         upstream_create: "added the upstream {}", "đã thêm máy chủ {}";
         upstream_edit: "edited the upstream {}", "đã sửa máy chủ {}";
         upstream_remove: "removed the upstream {}", "đã xóa máy chủ {}";
+        webhook_create: "added the webhook {}", "đã thêm webhook {}";
+        webhook_edit: "edited the webhook {}", "đã sửa webhook {}";
+        webhook_rotate: "made a new secret for the webhook {}", "đã tạo khóa mới cho webhook {}";
+        webhook_test: "sent a test to the webhook {}", "đã gửi thử tới webhook {}";
+        webhook_resend: "sent a notice again to the webhook {}", "đã gửi lại một thông báo tới webhook {}";
+        webhook_give_up: "gave up the webhook {}: everything failed there", "đã ngừng gửi tới webhook {}: mọi lần gửi đều lỗi";
+        webhook_remove: "removed the webhook {}", "đã xóa webhook {}";
+        mail_test: "had a test mail sent", "đã yêu cầu gửi thư thử";
+        notice_create: "wrote a notice", "đã tạo một thông báo";
     }
 }

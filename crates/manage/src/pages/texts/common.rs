@@ -41,6 +41,7 @@ texts! {
         done_saved: "Saved.", "Đã lưu.";
         working: "Working…", "Đang xử lý…";
         unreachable: "The service cannot be reached, so it is not certain whether this was done. Check your connection, then try again.", "Không kết nối được dịch vụ nên chưa rõ thao tác đã được thực hiện hay chưa. Hãy kiểm tra kết nối rồi thử lại.";
+        marked: "Marked: press Ctrl+C or ⌘C", "Đã chọn: nhấn Ctrl+C hoặc ⌘C";
         copied: "Copied", "Đã sao chép";
         cancel: "Cancel", "Hủy";
         role_owner: "owner", "chủ sở hữu";

@@ -52,8 +52,8 @@ texts! {
         leaked_found: "Found in public:", "Bị phát hiện công khai tại:";
         leaked_unknown: "It was found in public; where was not said.", "Key bị phát hiện công khai; không rõ ở đâu.";
         leaked_do: "It is switched off. Create a new key, put it into your program, then revoke this one.", "Key đã bị tắt. Hãy tạo key mới, đưa vào chương trình của bạn, rồi thu hồi key này.";
-        leaked_one: "{} key of this account was found in public and is switched off.", "{} key của tài khoản này bị phát hiện công khai và đã bị tắt.";
-        leaked_many: "{} keys of this account were found in public and are switched off.", "{} key của tài khoản này bị phát hiện công khai và đã bị tắt.";
+        leaked_one: "{} key of this account was found in public and is switched off. Create a new key, put it into your program, then revoke the leaked one.", "{} key của tài khoản này bị phát hiện công khai và đã bị tắt. Hãy tạo key mới, đưa vào chương trình của bạn, rồi thu hồi key bị lộ.";
+        leaked_many: "{} keys of this account were found in public and are switched off. Create new keys, put them into your programs, then revoke the leaked ones.", "{} key của tài khoản này bị phát hiện công khai và đã bị tắt. Hãy tạo key mới, đưa vào các chương trình của bạn, rồi thu hồi các key bị lộ.";
         leaked_show: "Show leaked keys", "Xem các key bị lộ";
         leaked_more: "What to do", "Việc cần làm";
         told_one: "{} key of this account was found in public and still works, as this account is set to be told only.", "{} key của tài khoản này bị phát hiện công khai nhưng vẫn hoạt động, vì tài khoản được đặt ở chế độ chỉ thông báo.";
@@ -107,7 +107,7 @@ texts! {
         find_model: "Search models", "Tìm mô hình";
         select_all: "Select all", "Chọn tất cả";
         no_catalogue: "There are no models yet.", "Chưa có mô hình nào.";
-        too_many_models: "Only the first 1,000 models are shown; the management API takes any.", "Chỉ hiển thị 1.000 mô hình đầu tiên; API quản trị nhận mọi mô hình.";
+        too_many_models: "Only the first 1,000 models are shown; the management API takes any.", "Chỉ hiển thị 1.000 mô hình đầu tiên; API quản lý nhận mọi mô hình.";
         expiry_optional: "Expires (optional)", "Hết hạn (tùy chọn)";
         expiry_never: "Never", "Không bao giờ";
         expiry_30: "In 30 days", "Sau 30 ngày";

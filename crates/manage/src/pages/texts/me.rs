@@ -11,7 +11,7 @@ texts! {
         password: "Password", "Mật khẩu";
         password_set: "You have a password.", "Bạn đã có mật khẩu.";
         password_unset: "You have no password yet. Set one to come back without a one-time link.", "Bạn chưa có mật khẩu. Hãy đặt mật khẩu để lần sau đăng nhập không cần liên kết dùng một lần.";
-        password_needs_email: "Signing in with a password takes an e-mail address too: ask the operator of this service to enter yours.", "Đăng nhập bằng mật khẩu cần có địa chỉ e-mail: hãy nhờ đơn vị vận hành dịch vụ nhập địa chỉ của bạn.";
+        password_needs_email: "Signing in with a password takes an e-mail address too: ask the operator of this service to enter yours.", "Đăng nhập bằng mật khẩu cần có địa chỉ email: hãy nhờ đơn vị vận hành dịch vụ nhập địa chỉ của bạn.";
         set_password: "Set a password", "Đặt mật khẩu";
         change_password: "Change password", "Đổi mật khẩu";
         remove_password: "Remove password", "Xóa mật khẩu";
@@ -24,7 +24,7 @@ texts! {
         too_short: "Use at least 12 characters.", "Hãy dùng ít nhất 12 ký tự.";
         too_long: "Use at most 1,024 bytes.", "Hãy dùng nhiều nhất 1.024 byte.";
         too_common: "Somebody who guesses tries this one first. Choose another.", "Đây là mật khẩu dễ bị đoán ra đầu tiên. Hãy chọn mật khẩu khác.";
-        own_name: "Do not use your own name or e-mail address.", "Đừng dùng tên hoặc địa chỉ e-mail của chính bạn.";
+        own_name: "Do not use your own name or e-mail address.", "Đừng dùng tên hoặc địa chỉ email của chính bạn.";
         last_way_in: "Without a password you could not sign in again.", "Nếu không có mật khẩu, bạn sẽ không thể đăng nhập lại.";
         providers: "Identity provider", "Nhà cung cấp danh tính";
         sessions: "Sessions", "Phiên đăng nhập";

@@ -29,7 +29,7 @@ texts! {
         invite_email: "E-mail", "Email";
         invite_email_hint: "Only whoever has this address can accept. Left empty: whoever opens the link first. Nothing is sent: you pass the link on.", "Chỉ người có địa chỉ này mới chấp nhận được. Để trống: ai mở liên kết trước thì được. Không có gì được gửi đi: bạn tự chuyển liên kết.";
         invite_create: "Create link", "Tạo liên kết";
-        bad_email: "This is not an e-mail address.", "Đây không phải là địa chỉ e-mail.";
+        bad_email: "This is not an e-mail address.", "Đây không phải là địa chỉ email.";
         bad_role: "Choose a role.", "Hãy chọn một vai trò.";
         link_title: "Invitation link", "Liên kết mời";
         link_once: "Pass it on now: it is not shown again. It works once and ends after 7 days.", "Hãy chuyển ngay: liên kết sẽ không hiển thị lại. Liên kết dùng được một lần và hết hạn sau 7 ngày.";

@@ -20,8 +20,8 @@ texts! {
         asked_before: "Somebody changed this after you were asked; nothing was done. Look at it again, then confirm.", "Người khác vừa thay đổi mục này sau khi bạn mở câu hỏi; chưa có gì được thực hiện. Hãy xem lại rồi xác nhận.";
         conflict_now: "Somebody changed it meanwhile; nothing of yours was saved. It is now: {}. Check, then save again.", "Người khác vừa thay đổi mục này; thay đổi của bạn chưa được lưu. Hiện tại là: {}. Hãy kiểm tra rồi lưu lại.";
         and_more: "and {} more", "và {} mục nữa";
-        in_force_one: "Done. In force on the one node that serves; {} running streams were ended.", "Xong. Đã có hiệu lực trên nút duy nhất đang phục vụ; đã ngắt {} luồng đang chạy.";
-        in_force: "Done. In force everywhere: all {} nodes have confirmed; {} running streams were ended.", "Xong. Đã có hiệu lực ở mọi nơi: cả {} nút đã xác nhận; đã ngắt {} luồng đang chạy.";
+        in_force_one: "Done. In force on the one node that serves. Running streams that were ended: {}.", "Xong. Đã có hiệu lực trên nút duy nhất đang phục vụ. Số luồng đang chạy đã bị ngắt: {}.";
+        in_force: "Done. In force everywhere: all {} nodes have confirmed. Running streams that were ended: {}.", "Xong. Đã có hiệu lực ở mọi nơi: cả {} nút đã xác nhận. Số luồng đang chạy đã bị ngắt: {}.";
         not_proven: "The change is made and spreads, but not every node has confirmed it yet. Look at the nodes; a node that does not answer is shut out when its lease ends.", "Thay đổi đã được lưu và đang lan truyền, nhưng chưa phải nút nào cũng xác nhận. Hãy xem trang Nút; nút không trả lời sẽ bị loại khi hết hạn thuê.";
     }
 }

@@ -83,10 +83,10 @@ texts! {
         only_key: "Show only this API key", "Chỉ hiển thị API Key này";
         only_model: "Show only this model", "Chỉ hiển thị mô hình này";
         open_account: "Open this account's usage", "Mở mức sử dụng của tài khoản này";
-        status_disabled: "disabled", "đã tắt";
+        status_disabled: "disabled", "đã vô hiệu hóa";
         status_expired: "expired", "đã hết hạn";
         status_revoked: "revoked", "đã thu hồi";
-        status_leaked: "leaked", "đã bị lộ";
+        status_leaked: "leaked", "bị lộ";
         partial: "≥ {} partial", "≥ {} một phần";
         estimated: "≈ {} estimated", "≈ {} ước tính";
         not_known: "{} unknown", "{} không rõ";
@@ -104,6 +104,7 @@ texts! {
         hours_ago: "{} hours ago", "{} giờ trước";
         behind: "Counting is behind: what was used after {} is not shown yet. Nothing is lost; it appears here as soon as the store is reached again.", "Việc tổng hợp đang chậm: phần sử dụng sau {} chưa hiển thị. Không mất số liệu nào; chúng sẽ xuất hiện ngay khi kết nối lại được kho dữ liệu.";
         behind_unknown: "A node has just started and has not said yet how far it has counted. Nothing is lost; its usage appears here shortly.", "Một nút vừa khởi động và chưa báo đã tổng hợp đến đâu. Không mất số liệu nào; mức sử dụng sẽ sớm xuất hiện ở đây.";
+        refresh: "Show newer figures", "Hiển thị số liệu mới hơn";
         pause: "Pause updates", "Tạm dừng cập nhật";
         paused: "Paused: the figures do not change until you resume.", "Đã tạm dừng: số liệu không đổi cho đến khi bạn tiếp tục.";
         resume: "Resume updates", "Tiếp tục cập nhật";

@@ -13,7 +13,7 @@ use super::{
     Show,
 };
 use crate::{
-    pages::texts::fill,
+    pages::{keys::tone_of, texts::fill},
     services::{UsageLines, UsageOverview, tokens},
 };
 
@@ -50,7 +50,8 @@ pub(in super::super) struct Lead {
     pub(in super::super) name: String,
     pub(in super::super) hint: Option<String>,
     pub(in super::super) status: Option<&'static str>,
-    pub(in super::super) is_bad: bool,
+    /// The class of the status's badge.
+    pub(in super::super) tone: &'static str,
     /// Where it leads, and what for.
     pub(in super::super) link: Option<(String, &'static str)>,
 }
@@ -85,7 +86,7 @@ impl Show<'_> {
             })
             .collect();
         let summed = |name: String, sums: &UsageSums| Line {
-            leads: vec![Lead { name, label: "", hint: None, status: None, is_bad: false, link: None }],
+            leads: vec![Lead { name, label: "", hint: None, status: None, tone: "", link: None }],
             marks: self.marks(sums),
             sums: self.sums(sums, overview.costs.only.or_else(|| overview.costs.of(self.question.model.as_ref()))),
         };
@@ -177,7 +178,7 @@ impl Show<'_> {
             name: name.unwrap_or_else(|| t.unknown.to_owned()),
             hint: None,
             status: None,
-            is_bad: false,
+            tone: "",
             link: None,
         };
         let only = |question: Question| format!("{}?{}", self.path, question.query());
@@ -196,7 +197,7 @@ impl Show<'_> {
                 Lead {
                     hint: Some(hint.to_string()),
                     status: status.and_then(|status| self.status(status)),
-                    is_bad: matches!(status, Some(KeyStatus::Revoked | KeyStatus::Leaked)),
+                    tone: status.map_or("", tone_of),
                     link: self
                         .question
                         .key
