@@ -4,7 +4,6 @@ texts! {
     /// Words around the documentation's pages; the pages themselves are Markdown.
     Docs {
         title: "Documentation", "Tài liệu";
-        short: "Docs", "Tài liệu";
         pages: "Pages of the documentation", "Các trang tài liệu";
         on_page: "On this page", "Trong trang này";
         before: "Previous", "Trang trước";
@@ -15,11 +14,9 @@ texts! {
         search: "Search the documentation", "Tìm trong tài liệu";
         search_hint: "Search", "Tìm kiếm";
         search_do: "Search", "Tìm";
-        found: "Found", "Kết quả";
         found_none: "Nothing was found. Try other words, or ask a question on any page.", "Không tìm thấy. Hãy thử từ khác, hoặc đặt câu hỏi ở bất kỳ trang nào.";
         found_one: "One place was found.", "Tìm thấy một mục.";
         found_many: "{} places were found.", "Tìm thấy {} mục.";
-        found_start: "Type what you are looking for.", "Hãy nhập nội dung cần tìm.";
         ask_title: "Ask a question", "Đặt câu hỏi";
         ask_about: "Answered from these pages alone, with the places where it stands.", "Được trả lời chỉ từ các trang này, kèm vị trí của nội dung.";
         ask_label: "Your question", "Câu hỏi của bạn";
