@@ -8,7 +8,7 @@ import { words } from './words.mjs';
 import { sheet, line, act, shownKey } from './pages.mjs';
 
 /** As wide as a page of the documentation shows them without making their letters small. */
-const WIDTH = 1280;
+const WIDTH = 1440;
 /** Room for the tallest dialog. */
 const HEIGHT = 1400;
 /** No picture of a page is taller: what is below says nothing new. */
@@ -29,6 +29,14 @@ await script(async () => {
   await signIn(person, await ann.link());
   await step('what customers do', () => customers(person));
   await person.context.close();
+  // A chart is drawn in the colours of the theme that the page came with.
+  await step('usage in the dark', async () => {
+    const dark = await visitor({ width: WIDTH, theme: 'dark' });
+    await dark.page.setViewportSize({ width: WIDTH, height: HEIGHT });
+    await signIn(dark, await ann.link());
+    await usage(dark, ['dark']);
+    await dark.context.close();
+  });
   await step('what operators do', operators);
 });
 
@@ -76,29 +84,33 @@ async function customers(person) {
   const models = form.getByRole('group', { name: w.permission });
   await models.getByRole('radio', { name: w.only }).check();
   await models.getByRole('checkbox', { name: 'qwen3-32b' }).check();
-  await picture(person, 'key-create', form);
+  await picture(person, 'key-create', { part: form });
   await form.getByRole('button', { name: w.create, exact: true }).click();
   await shownKey(person);
-  await picture(person, 'key-shown', sheet(person));
+  await picture(person, 'key-shown', { part: sheet(person) });
   await sheet(person).getByRole('link', { name: w.done }).click();
 
   await act(person, w, 'Website search', w.edit);
-  await picture(person, 'key-edit', sheet(person));
+  await picture(person, 'key-edit', { part: sheet(person) });
   await page.keyboard.press('Escape');
   await page.goto(`/a/${ACCOUNT}/keys`);
   await act(person, w, 'Website search', w.revoke);
-  await picture(person, 'key-revoke', sheet(person));
+  await picture(person, 'key-revoke', { part: sheet(person) });
   await api('POST', 'leaks', { keys: [found], found_at: PLACE });
   await page.goto(`/a/${ACCOUNT}/keys`);
   await line(person, 'In a repository').getByRole('link', { name: 'In a repository' }).click();
   await page.getByRole('heading', { level: 1, name: 'In a repository' }).waitFor();
   await picture(person, 'key-leaked');
 
-  await page.goto(`/a/${ACCOUNT}/usage`);
-  await page.getByRole('main').getByRole('img').first().waitFor();
-  await picture(person, 'usage', undefined, 1_300);
+  await usage(person, ['light']);
   await page.goto(`/a/${ACCOUNT}/models`);
   await picture(person, 'models');
+}
+
+async function usage(person, themes) {
+  await person.page.goto(`/a/${ACCOUNT}/usage`);
+  await person.page.getByRole('main').getByRole('img').first().waitFor();
+  await picture(person, 'usage', { most: 1_300, themes });
 }
 
 async function operators() {
@@ -121,13 +133,13 @@ async function operators() {
 }
 
 /** A picture of the page, or of this part of it, in both themes. */
-async function picture(person, name, part = undefined, most = MOST_HEIGHT) {
+async function picture(person, name, { part, most = MOST_HEIGHT, themes = ['light', 'dark'] } = {}) {
   const { page } = person;
   await step(`the picture ${name}`, async () => {
     // No field is being filled in, and nothing is pointed at.
     await page.evaluate(() => document.activeElement?.blur());
     await page.mouse.move(0, 0);
-    for (const theme of ['light', 'dark']) {
+    for (const theme of themes) {
       await page.evaluate((value) => { document.documentElement.dataset.theme = value; }, theme);
       await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
       const file = { path: join(given.pictures, `${name}-${theme}.png`), animations: 'disabled' };
@@ -138,6 +150,6 @@ async function picture(person, name, part = undefined, most = MOST_HEIGHT) {
         await page.screenshot({ ...file, clip: { x: 0, y: 0, width: WIDTH, height: Math.min(height, most) } });
       }
     }
-    await page.evaluate(() => { document.documentElement.dataset.theme = 'light'; });
+    await page.evaluate((value) => { document.documentElement.dataset.theme = value; }, person.theme);
   });
 }
