@@ -43,10 +43,10 @@ const EXCERPT: usize = 280;
 /// What a word counts that stands in the headings above a sentence.
 const ABOVE: f32 = 0.5;
 /// What it counts that a sentence is the first of its passage: pages say first what they are about.
-const FIRST: f32 = 0.2;
+const FIRST: f32 = 0.3;
 
 /// What it costs that a sentence is of the next source.
-const BEHIND: f32 = 0.2;
+const BEHIND: f32 = 0.4;
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -267,18 +267,15 @@ fn source(passage: &Passage, terms: &[Term]) -> Source {
 
 /// The sentences that hold most of the question: the best of the best passage, then what stands beside it.
 fn sentences(edition: &Edition, near: &[&Passage], terms: &[Term]) -> Vec<Sentence> {
-    let weighed: Vec<(&Term, f32)> =
-        terms.iter().map(|term| (term, importance(edition, term) * term.weight)).collect();
+    let weighed: Vec<(&Term, f32)> = terms.iter().map(|term| (term, importance(edition, term) * term.weight)).collect();
     let all: f32 = weighed.iter().map(|(_, weight)| weight).sum::<f32>().max(f32::MIN_POSITIVE);
     let mut scored = Vec::new();
     for (source, passage) in near.iter().enumerate() {
         let above = terms_above(passage);
         for (at, text) in passage.sentences().enumerate() {
             let has = terms_in(text, passage);
-            let held: f32 = weighed
-                .iter()
-                .map(|(term, weight)| weight * part(term, &has).max(ABOVE * part(term, &above)))
-                .sum();
+            let held: f32 =
+                weighed.iter().map(|(term, weight)| weight * part(term, &has).max(ABOVE * part(term, &above))).sum();
             let first = if at == 0 { FIRST } else { 0.0 };
             // Of two passages that hold as much the better one goes first.
             #[expect(clippy::cast_precision_loss, reason = "an answer has few sources")]

@@ -19,7 +19,13 @@ pub(crate) fn answer(address: &str, lang: Lang, question: &Question, answer: &An
     }
     for (at, source) in answer.sources.iter().enumerate() {
         let number = at + 1;
-        let _ = write!(text, "{number}. [{}]({address}{})\n\n   > {}\n\n", named(source), source.address, escaped(&source.excerpt));
+        let _ = write!(
+            text,
+            "{number}. [{}]({address}{})\n\n   > {}\n\n",
+            named(source),
+            source.address,
+            escaped(&source.excerpt)
+        );
     }
     text.truncate(text.trim_end().len());
     text.push('\n');

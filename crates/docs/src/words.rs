@@ -116,14 +116,23 @@ impl Thesaurus {
 /// A text without diacritics.
 pub(crate) fn fold(text: &str) -> String {
     let letters = text.nfd().filter(|c| !is_combining_mark(*c));
-    letters.map(|c| match c { 'đ' => 'd', 'Đ' => 'D', c => c }).collect()
+    letters
+        .map(|c| match c {
+            'đ' => 'd',
+            'Đ' => 'D',
+            c => c,
+        })
+        .collect()
 }
 
 /// The words of a text, in order.
 pub(crate) fn words(text: &str, lang: Lang) -> Vec<Word> {
     let mut found = Vec::new();
     let mut analyzer = match lang {
-        Lang::En => TextAnalyzer::builder(SimpleTokenizer::default()).filter(Small).filter(Stemmer::new(Language::English)).build(),
+        Lang::En => TextAnalyzer::builder(SimpleTokenizer::default())
+            .filter(Small)
+            .filter(Stemmer::new(Language::English))
+            .build(),
         Lang::Vi => TextAnalyzer::builder(SimpleTokenizer::default()).filter(Small).build(),
     };
     let mut stream = analyzer.token_stream(text);
@@ -178,7 +187,8 @@ impl<S: tantivy::tokenizer::TokenStream> tantivy::tokenizer::TokenStream for Sma
 pub(crate) fn terms(words: &[Word]) -> impl Iterator<Item = (usize, String)> {
     words.iter().enumerate().flat_map(|(at, word)| {
         let exact = words.get(at + 1).map(|next| pair(word, next));
-        let folded = words.get(at + 1).map(|next| folded_pair(word, next)).filter(|folded| exact.as_ref() != Some(folded));
+        let folded =
+            words.get(at + 1).map(|next| folded_pair(word, next)).filter(|folded| exact.as_ref() != Some(folded));
         [Some(word.term.clone()), word.exact.clone(), exact, folded].into_iter().flatten().map(move |term| (at, term))
     })
 }
@@ -269,12 +279,15 @@ mod tests {
         assert_eq!(of("Thu hồi ĐƯỢC mật khẩu", Lang::Vi), ["thu", "hoi", "duoc", "mat", "khau"]);
         let word = words("đổi", Lang::Vi).remove(0);
         assert_eq!((word.exact.as_deref(), word.from, word.to), (Some("=đổi"), 0, "đổi".len()));
-        assert!(of("", Lang::En).is_empty() && of("?!", Lang::Vi).is_empty() && of(&"a".repeat(200), Lang::En).is_empty());
+        assert!(
+            of("", Lang::En).is_empty() && of("?!", Lang::Vi).is_empty() && of(&"a".repeat(200), Lang::En).is_empty()
+        );
     }
 
     #[test]
     fn both_thesauri_can_be_read_and_hold_no_word_twice_in_a_group() {
-        for (lang, text) in [(Lang::En, include_str!("../words/en.toml")), (Lang::Vi, include_str!("../words/vi.toml"))] {
+        for (lang, text) in [(Lang::En, include_str!("../words/en.toml")), (Lang::Vi, include_str!("../words/vi.toml"))]
+        {
             let written: Written = toml::from_str(text).unwrap();
             for group in &written.same {
                 assert!(group.len() > 1, "{group:?}");
@@ -288,7 +301,8 @@ mod tests {
     #[test]
     fn a_question_is_its_words_without_those_that_every_question_has() {
         let terms = question("How do I revoke my key?", Lang::En);
-        let counted: Vec<&str> = terms.iter().filter(|term| term.counts).map(|term| term.variants[0].0.as_str()).collect();
+        let counted: Vec<&str> =
+            terms.iter().filter(|term| term.counts).map(|term| term.variants[0].0.as_str()).collect();
         assert_eq!(counted, ["revok", "key"]);
         assert!(terms.iter().any(|term| !term.counts && term.variants[0].0 == "my key"));
         assert!(terms[0..].iter().any(|term| term.variants.iter().any(|(word, _)| word == "delet")));

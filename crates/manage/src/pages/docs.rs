@@ -6,8 +6,8 @@
 mod ask;
 mod guest;
 mod query;
-mod read;
 mod raw;
+mod read;
 mod search;
 
 use axum::{Router, response::Redirect, routing::get};

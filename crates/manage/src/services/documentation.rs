@@ -117,7 +117,10 @@ impl Services {
         let values = match (self.docs_values().await, looked.as_ref()) {
             (Ok(values), _) => values,
             (Err(error), before) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the documentation's list of models is not current");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the documentation's list of models is not current"
+                );
                 before.map_or_else(|| self.values_of(&[]), |before| before.values.clone())
             }
         };

@@ -19,8 +19,8 @@ use tollgate_core::{
     world::{Clock, Entropy},
 };
 use tollgate_manage::{
-    DocsOptions, Documentation, Inference, InferenceFuture, LeakOptions, ManageOptions, ProbeAnswer, ProbeFuture, SignInOptions,
-    UpstreamHealthSource, UpstreamHealthView, UpstreamProbe,
+    DocsOptions, Documentation, Inference, InferenceFuture, LeakOptions, ManageOptions, ProbeAnswer, ProbeFuture,
+    SignInOptions, UpstreamHealthSource, UpstreamHealthView, UpstreamProbe,
     notify::{Notifier, NotifyOptions},
     services,
 };
