@@ -37,7 +37,9 @@ pub use screen::{Entry, Screen, Tone};
 
 use crate::{
     demo::{self, DemoArguments},
-    doctor, serve,
+    doctor,
+    reference::ReferencePage,
+    serve,
     settings::{Arguments, Environment, Settings},
     telemetry, world,
 };
@@ -114,9 +116,12 @@ enum Command {
     },
     /// Print the manual page
     Man,
-    /// Print this reference as Markdown
+    /// Print a page of the reference as Markdown
     #[command(hide = true)]
-    Reference,
+    Reference {
+        /// api, cli, settings or errors
+        page: ReferencePage,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -231,7 +236,7 @@ fn dispatch(command: &Command, environment: &Environment) -> Result<(), Failure>
         }
         Command::Completions { shell } => Screen::real(environment, false).print(&print::completions(*shell)),
         Command::Man => Screen::real(environment, false).print(&print::manual()?),
-        Command::Reference => Screen::real(environment, false).print(&print::reference()),
+        Command::Reference { page } => Screen::real(environment, false).print(&page.text()),
     }
 }
 

@@ -10,12 +10,14 @@
 //! | [`serve`] | the parts put together, started and stopped in order |
 //! | [`demo`] | `tollgate demo` and its models |
 //! | [`doctor`] | checks, and what to do about each fault |
+//! | [`reference`] | the documentation's pages that are made from the program |
 //! | [`telemetry`] | log lines and metrics |
 //! | [`world`] | the one place of clock and randomness |
 
 mod cli;
 mod demo;
 mod doctor;
+mod reference;
 mod serve;
 mod settings;
 mod telemetry;

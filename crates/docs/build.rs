@@ -1,7 +1,7 @@
 //! Lists the documentation's pages and pictures, so that what is added to `docs/` is in the program without being named
 //! anywhere.
 //!
-//! Not among them: decisions, which are for whoever changes the program, and `cli.md`, which is for reading in the repository.
+//! Not among them: decisions, which are for whoever changes the program.
 
 use std::{
     fs, io,
@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What is no page of the documentation, below `docs/`.
-const NOT_SERVED: [&str; 2] = ["decisions", "cli.md"];
+const NOT_SERVED: [&str; 1] = ["decisions"];
 
 fn main() -> io::Result<()> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").canonicalize()?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tollgate_manage::DocsOptions;
+use tollgate_manage::{DocsModel, DocsOptions};
 
 use super::{Section, SettingsError};
 
@@ -15,5 +15,11 @@ pub(super) fn options(root: &Section<'_>, base: &Path) -> Result<DocsOptions, Se
             Some(std::path::absolute(&path).unwrap_or(path))
         }
     };
-    Ok(DocsOptions { directory, list_models: docs.boolean("list_models")? })
+    let model = docs.optional("model")?;
+    let account = docs.text("account")?;
+    if model.is_some() && account.is_empty() {
+        return Err(docs.invalid("account", "is empty: whose usage are answers that docs.model writes?".to_owned()));
+    }
+    let model = model.map(|model| DocsModel { model, account: account.to_owned() });
+    Ok(DocsOptions { directory, list_models: docs.boolean("list_models")?, model })
 }

@@ -3,6 +3,8 @@
 //! Each test opens a house of its own, makes what the script needs through the API, and hands it over. What holds for
 //! every page (nothing from elsewhere, no broken policy, no failed script) is watched by `tests/browser/lib.mjs`.
 
+use std::{collections::BTreeSet, path::Path};
+
 use tollgate_canary::Canary;
 use tollgate_tests::{Engine, FakeUpstream, House, browser, json, left_behind, node};
 
@@ -99,6 +101,57 @@ async fn a_browser_keeps_no_key() {
 
 /// What the script puts into the browser's storage, to see that it would be found.
 const PLANTED: &str = "planted-by-the-canary-to-be-found-71ce";
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_a_model_answers_is_shown_line_by_line() {
+    let settings = |options: node::NodeOptions, _: &FakeUpstream| options.settings("[docs]\nmodel = \"chat-a\"");
+    let house = House::open_with(Engine::Sqlite, settings).await;
+    let says = "Click Action, then Revoke, read what will break, and click Revoke key [1, 2, 3, 4, 5, 6].\n";
+    house.upstream.set(json!({"says": says, "chunks": 12, "pace_ms": 20}));
+    browser::run(&house, "ask_model", json!({})).await;
+}
+
+/// The names that the documentation's pictures show.
+const PICTURED: &str = "[[models]]\nname = \"qwen3-32b\"\nkind = \"chat\"\ntitle = \"Qwen3 32B\"\ncontext_window = 32768\n\
+    price = { currency = \"USD\", input_per_million = \"0.50\", output_per_million = \"1.50\" }\n\
+    served_by = [{ upstream = \"gpu-a\", model = \"Qwen/Qwen3-32B\" }]\n\
+    [[models]]\nname = \"llama-3.3-70b\"\nkind = \"chat\"\ntitle = \"Llama 3.3 70B\"\ncontext_window = 131072\n\
+    price = { currency = \"USD\", input_per_million = \"0.90\", output_per_million = \"2.70\" }\n\
+    served_by = [{ upstream = \"gpu-a\", weight = 3 }, { upstream = \"gpu-b\", weight = 1 }]\n\
+    [[models]]\nname = \"bge-m3\"\nkind = \"embedding\"\ntitle = \"BGE M3\"\ncontext_window = 8192\n\
+    price = { currency = \"USD\", input_per_million = \"0.05\" }\nserved_by = [{ upstream = \"gpu-b\" }]\n";
+/// How much all pictures of the documentation may have together, in bytes: they are in the program.
+const MOST_PICTURES: u64 = 2 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documentations_pictures_are_those_that_are_taken_here() {
+    let house = House::open_bare(Engine::Sqlite, FakeUpstream::start().await, |options, upstream| {
+        let servers = ["gpu-a", "gpu-b"].map(|name| {
+            format!("[[upstreams]]\nname = \"{name}\"\nbase_url = \"{}\"\nengine = \"vllm\"\n", upstream.base_url())
+        });
+        options.settings(&format!("{}{PICTURED}", servers.concat()))
+    })
+    .await;
+    let taken = browser::screenshots().with_file_name("pictures");
+    let _ = std::fs::remove_dir_all(&taken);
+    browser::run(&house, "pictures", json!({"pictures": taken})).await;
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("docs");
+    let names = |directory: &Path| -> BTreeSet<_> {
+        node::files_below(directory).into_iter().filter_map(|path| path.file_name().map(ToOwned::to_owned)).collect()
+    };
+    let kept = docs.join("screenshots");
+    assert_eq!(names(&taken), names(&kept), "`cargo xtask pictures` renews docs/screenshots");
+    let size: u64 = node::files_below(&kept).iter().map(|path| path.metadata().expect("a file").len()).sum();
+    assert!(size < MOST_PICTURES, "{size} bytes");
+    let pages =
+        node::files_below(&docs).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let pages: String = pages.map(|path| std::fs::read_to_string(path).expect("a page")).collect();
+    for name in names(&kept) {
+        let name = name.to_str().expect("a name");
+        let light = name.replace("-dark.png", "-light.png");
+        assert!(pages.contains(&format!("/screenshots/{light})")), "no page shows {name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_deployment_says_what_comes_first() {
     let house = House::open_bare(Engine::Sqlite, FakeUpstream::start().await, |options, _| options).await;

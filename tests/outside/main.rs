@@ -28,6 +28,7 @@
 //! | [`notices`] | mail and webhooks |
 //! | [`openai`] | the official `openai` packages for Python and Node.js |
 //! | [`demo`] | `tollgate demo` |
+//! | [`docs`] | questions to the documentation that a model answers; its MCP server |
 //! | [`samples`] | every sample in the documentation |
 //! | [`snippets`] | what the page of a new key offers, run |
 //! | [`web_pages`] | keys in web pages |
@@ -43,6 +44,7 @@ mod command_line;
 mod console;
 mod counting;
 mod demo;
+mod docs;
 mod errors;
 mod fleet;
 mod harness;

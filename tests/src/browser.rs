@@ -36,7 +36,11 @@ pub async fn run(house: &House, name: &str, more: Value) {
 }
 
 /// Where scripts leave their pictures, for people to look at.
-fn screenshots() -> PathBuf {
+///
+/// # Panics
+/// Without the program.
+#[must_use]
+pub fn screenshots() -> PathBuf {
     let profile = binary().parent().map(Path::to_owned);
     profile.as_deref().and_then(Path::parent).expect("the binary lies in target/").join("screenshots")
 }

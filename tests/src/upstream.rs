@@ -95,6 +95,10 @@ pub struct Script {
     pub hang_up_after: bool,
     /// The text of an answer that is not streamed.
     pub text: String,
+    /// The text of a chat's answer, streamed or not.
+    pub says: Option<String>,
+    /// Says what a message orders between `SAY<<` and `>>`, as a model does that was talked into it.
+    pub obeys: bool,
 }
 
 impl Default for Script {
@@ -122,6 +126,8 @@ impl Default for Script {
             retry_after: None,
             hang_up_after: false,
             text: "Hello there.".into(),
+            says: None,
+            obeys: false,
         }
     }
 }
@@ -169,6 +175,8 @@ impl Script {
             retry_after: text("retry_after"),
             hang_up_after: flag("hang_up_after").unwrap_or(false),
             text: text("text").unwrap_or(plain.text),
+            says: text("says"),
+            obeys: flag("obeys").unwrap_or(false),
         }
     }
     const NAMES: [&str; 22] = [
@@ -194,7 +202,25 @@ impl Script {
         "retry_after",
         "hang_up_after",
         "text",
+        "says",
+        "obeys",
     ];
+
+    /// Its part of what is said that comes with this chunk.
+    fn said(&self, at: u64) -> Option<String> {
+        let letters: Vec<char> = self.says.as_ref()?.chars().collect();
+        let chunks = usize::try_from(self.chunks.max(1)).expect("a count");
+        let size = letters.len().div_ceil(chunks).max(1);
+        Some(letters.chunks(size).nth(usize::try_from(at).expect("a count")).unwrap_or_default().iter().collect())
+    }
+    /// What the messages of a request order.
+    fn order(body: &Value) -> Option<String> {
+        let messages = body["messages"].as_array()?.iter().filter_map(|message| message["content"].as_str());
+        messages
+            .filter_map(|text| text.split_once("SAY<<")?.1.split_once(">>"))
+            .map(|(order, _)| order.to_owned())
+            .last()
+    }
 
     fn usage(&self, endpoint: Endpoint, input: u64, output: u64) -> Option<Value> {
         let embeddings = endpoint == Endpoint::Embeddings;
@@ -271,7 +297,8 @@ pub fn render(script: &Script, endpoint: Endpoint, model: &str, stream: bool, as
         } else {
             (asked.include && script.usage_null).then(|| "null".to_owned())
         };
-        pieces.push(event(&chunk(endpoint, model, at, at + 1 == script.chunks, usage.as_deref())));
+        let said = script.said(at);
+        pieces.push(event(&chunk(endpoint, model, at, at + 1 == script.chunks, said.as_deref(), usage.as_deref())));
     }
     if asked.include
         && let Some(usage) = script.usage(endpoint, script.input, script.output)
@@ -291,10 +318,14 @@ fn chunk_head(endpoint: Endpoint, model: &str) -> String {
     format!(r#"{{"id":"fake-1","object":"{object}","created":1700000000,"model":"{model}","system_fingerprint":null,"#)
 }
 
-fn chunk(endpoint: Endpoint, model: &str, at: u64, last: bool, usage: Option<&str>) -> String {
+fn chunk(endpoint: Endpoint, model: &str, at: u64, last: bool, said: Option<&str>, usage: Option<&str>) -> String {
     let finish = if last { r#""stop""# } else { "null" };
     // A character of several bytes, an escape and a quoted newline in each: what a careless scanner breaks.
-    let text = format!("w\\u00f6rd \u{1f680} \\n\\\"{at} ");
+    let usual = format!("w\\u00f6rd \u{1f680} \\n\\\"{at} ");
+    let text = said.map_or(usual, |said| {
+        let quoted = Value::from(said).to_string();
+        quoted[1..quoted.len() - 1].to_owned()
+    });
     let choice = if endpoint == Endpoint::Chat {
         format!(r#"{{"index":0,"delta":{{"content":"{text}"}},"logprobs":null,"finish_reason":{finish}}}"#)
     } else {
@@ -307,7 +338,7 @@ fn chunk(endpoint: Endpoint, model: &str, at: u64, last: bool, usage: Option<&st
 fn whole_body(script: &Script, endpoint: Endpoint, model: &str) -> Value {
     let mut body = match endpoint {
         Endpoint::Chat => json!({"id": "fake-1", "object": "chat.completion", "created": 1_700_000_000, "model": model,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": script.text}, "logprobs": null, "finish_reason": "stop"}]}),
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": script.says.as_ref().unwrap_or(&script.text)}, "logprobs": null, "finish_reason": "stop"}]}),
         Endpoint::Completions => {
             json!({"id": "fake-1", "object": "text_completion", "created": 1_700_000_000, "model": model,
             "choices": [{"index": 0, "text": script.text, "logprobs": null, "finish_reason": "stop"}]})
@@ -512,6 +543,9 @@ async fn answer(
     let mut script = Script::from_members(&members);
     if script.refuses.as_ref().is_some_and(|name| !json[name].is_null()) {
         script.status = 400;
+    }
+    if script.obeys {
+        script.says = Some(Script::order(&json).unwrap_or_else(|| "NO ANSWER".to_owned()));
     }
     let stream = json["stream"].as_bool().unwrap_or(false) && script.status < 400;
     let model = json["model"].as_str().unwrap_or_default().to_owned();

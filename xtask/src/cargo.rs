@@ -41,6 +41,12 @@ pub fn build_everything() -> Result<PathBuf> {
     Ok(target_directory()?.join("debug").join("tollgate"))
 }
 
+/// Builds the `tollgate` binary alone, and returns it.
+pub fn build_tollgate() -> Result<PathBuf> {
+    run(cargo().args(["build", "--package", "tollgate", "--bin", "tollgate"]).current_dir(root()?))?;
+    Ok(target_directory()?.join("debug").join("tollgate"))
+}
+
 /// Whether cargo-nextest is installed.
 pub fn has_nextest() -> bool {
     let version = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();

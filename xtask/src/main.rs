@@ -1,4 +1,5 @@
-//! What a person or CI runs: `cargo xtask test`, `bench`, `fuzz`, `postgres`, `browser`.
+//! What a person or CI runs: `cargo xtask test`, `bench`, `fuzz`, `reference`, `pictures`, `postgres`,
+//! `browser`.
 //!
 //! Each command finds or installs by itself what it needs, says plainly what it cannot get, and leaves
 //! nothing running behind, whichever way it ends.
@@ -9,6 +10,7 @@
 //! | [`python`] | the official `openai` package in an environment of its own |
 //! | [`browser`] | Chromium and what drives it, found or installed |
 //! | [`node`] | Node.js found or installed, and the packages of the browser tests |
+//! | [`pictures`] | the documentation's pictures of the console |
 //! | [`sweep`] | what the tests left behind in PostgreSQL's files, in which no secret may be |
 //! | [`apt`] | Debian's packages |
 //! | [`cargo`] | cargo, and where it puts things |
@@ -18,6 +20,7 @@ mod apt;
 mod browser;
 mod cargo;
 mod node;
+mod pictures;
 mod postgres;
 mod python;
 mod sweep;
@@ -52,6 +55,14 @@ enum Task {
         /// Seconds for each target
         #[arg(long, default_value_t = 30)]
         seconds: u32,
+    },
+    /// Writes what is made from the program: docs/openapi.json and the pages of docs/reference
+    Reference,
+    /// Takes the documentation's pictures of the console anew, into docs/screenshots
+    Pictures {
+        /// Only puts those in place that the last run of the tests took
+        #[arg(long)]
+        taken: bool,
     },
     /// Starts the throwaway PostgreSQL cluster and keeps it until Ctrl-C, or runs a command with it
     Postgres {
@@ -88,6 +99,8 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test(&arguments),
         Task::Bench { arguments } => bench(&arguments),
         Task::Fuzz { seconds } => fuzz(seconds),
+        Task::Reference => reference(),
+        Task::Pictures { taken } => pictures::renew(taken),
         Task::Postgres { pretend_missing, command } => with_postgres(pretend_missing, &command),
         Task::Browser { pretend_missing, command } => with_browser(pretend_missing, &command),
     };
@@ -185,6 +198,25 @@ fn fuzz(seconds: u32) -> Result<()> {
         run(Command::new("cargo")
             .args(["+nightly", "fuzz", "run", target, "--", &format!("-max_total_time={seconds}"), "-timeout=10"])
             .current_dir(&root))?;
+    }
+    Ok(())
+}
+
+/// What the documentation has from the program itself, each by the command that prints it.
+fn reference() -> Result<()> {
+    let docs = cargo::root()?.join("docs");
+    let tollgate = cargo::build_tollgate()?;
+    for (arguments, file) in [
+        (&["openapi"][..], "openapi.json"),
+        (&["reference", "api"], "reference/api.md"),
+        (&["reference", "cli"], "reference/cli.md"),
+        (&["reference", "settings"], "reference/settings.md"),
+        (&["reference", "errors"], "reference/errors.md"),
+    ] {
+        let printed = Command::new(&tollgate).args(arguments).output()?;
+        ensure!(printed.status.success(), "tollgate {arguments:?}: {}", printed.status);
+        std::fs::write(docs.join(file), printed.stdout).with_context(|| format!("docs/{file} cannot be written"))?;
+        say(&format!("docs/{file} is what the program says"));
     }
     Ok(())
 }

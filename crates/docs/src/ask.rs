@@ -180,7 +180,7 @@ pub(crate) fn evidence<'e>(
     (held.into_iter().take(limit).map(|held| held.passage).collect(), confidence)
 }
 
-fn terms(edition: &Edition, question: &Question) -> Vec<Term> {
+pub(crate) fn terms(edition: &Edition, question: &Question) -> Vec<Term> {
     let lang = edition.index.lang();
     let mut terms = words::question(&question.text, lang);
     edition.index.even(&mut terms);
@@ -253,7 +253,7 @@ fn terms_above(passage: &Passage) -> BTreeSet<String> {
     terms
 }
 
-fn source(passage: &Passage, terms: &[Term]) -> Source {
+pub(crate) fn source(passage: &Passage, terms: &[Term]) -> Source {
     Source {
         page: passage.page.clone(),
         title: passage.title.clone(),

@@ -22,6 +22,7 @@
 //! | `index` | the full-text index |
 //! | [`search`] | finds passages as somebody types |
 //! | [`ask`] | answers a question from passages, or says that they do not |
+//! | [`written`] | an answer that a model writes: what it is told, and which of its lines stand |
 //! | `program` | what programs read: `llms.txt`, `llms-full.txt`, the sitemap |
 
 pub mod ask;
@@ -37,6 +38,7 @@ pub mod search;
 pub mod source;
 pub mod values;
 mod words;
+pub mod written;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +50,7 @@ pub use passage::Passage;
 pub use search::{Hit, Piece};
 pub use source::{OwnPage, Sources};
 pub use values::Values;
+pub use written::{Draft, Reader, Written};
 
 use contents::Contents;
 use index::Index;
@@ -178,6 +181,16 @@ impl Docs {
     pub fn evidence(&self, lang: Lang, page: Option<&str>, question: &Question, limit: usize) -> (Vec<&Passage>, f32) {
         ask::evidence(self.edition(lang), page, question, limit)
     }
+    /// What a model is told to write an answer from, and how what it says is read; nothing where the documentation does not
+    /// say anyway.
+    #[must_use]
+    pub fn draft(&self, lang: Lang, page: Option<&str>, question: &Question) -> Option<Draft> {
+        let edition = self.edition(lang);
+        let (passages, confidence) = ask::evidence(edition, page, question, written::MOST_PASSAGES);
+        let is_held = confidence >= ask::LEAST_CONFIDENCE;
+        let terms = ask::terms(edition, question);
+        is_held.then(|| Draft::new(&self.values.product, lang, question, &passages, &terms))
+    }
     /// This deployment's values, as they stand in the pages.
     #[must_use]
     pub const fn values(&self) -> &Values {
@@ -187,6 +200,26 @@ impl Docs {
     #[must_use]
     pub fn answer_markdown(&self, lang: Lang, question: &Question, answer: &Answer) -> String {
         program::answer(&self.values.url, lang, question, answer)
+    }
+    /// The parts of an answer as Markdown: the question as a heading.
+    #[must_use]
+    pub fn question_markdown(&self, question: &Question) -> String {
+        program::asked(question)
+    }
+    /// Its sentences, or that the documentation does not say.
+    #[must_use]
+    pub fn said_markdown(&self, lang: Lang, answer: &Answer) -> String {
+        program::said(lang, answer)
+    }
+    /// A line that a model wrote.
+    #[must_use]
+    pub fn written_markdown(&self, written: &Written) -> String {
+        program::written(written)
+    }
+    /// Its sources, with whole addresses.
+    #[must_use]
+    pub fn sources_markdown(&self, lang: Lang, answer: &Answer) -> String {
+        program::sources(&self.values.url, lang, answer)
     }
     /// `llms.txt` (llmstxt.org): what there is, for programs.
     #[must_use]

@@ -2,33 +2,58 @@
 
 use std::fmt::Write as _;
 
-use crate::{Answer, Docs, Edition, Lang, Page, Question, START, Source, Values};
+use crate::{Answer, Docs, Edition, Lang, Page, Question, START, Source, Values, Written};
 
 /// An answer: the question, what answers it, and where that stands.
 pub(crate) fn answer(address: &str, lang: Lang, question: &Question, answer: &Answer) -> String {
-    let (silent, sources, near) = match lang {
-        Lang::En => ("The documentation does not say.", "Sources", "What comes nearest"),
-        Lang::Vi => ("Tài liệu không nói đến điều này.", "Nguồn", "Nội dung gần nhất"),
-    };
-    let mut text = format!("# {}\n\n", escaped(question.text()));
+    let text = [asked(question), said(lang, answer), sources(address, lang, answer)].concat();
+    format!("{}\n", text.trim_end())
+}
+
+/// The question.
+pub(crate) fn asked(question: &Question) -> String {
+    format!("# {}\n\n", escaped(question.text()))
+}
+
+/// What answers it, or that nothing does.
+pub(crate) fn said(lang: Lang, answer: &Answer) -> String {
+    if !answer.says {
+        let silent = match lang {
+            Lang::En => "The documentation does not say.",
+            Lang::Vi => "Tài liệu không nói đến điều này.",
+        };
+        return format!("{silent}\n\n");
+    }
     let said: Vec<String> = answer.sentences.iter().map(|sentence| escaped(&sentence.text)).collect();
-    text.push_str(if answer.says { "" } else { silent });
-    text.push_str(&said.join(" "));
-    if !answer.sources.is_empty() {
-        let _ = write!(text, "\n\n## {}\n\n", if answer.says { sources } else { near });
+    format!("{}\n\n", said.join(" "))
+}
+
+/// A line that a model wrote, with the numbers of its sources.
+pub(crate) fn written(written: &Written) -> String {
+    match written {
+        Written::Line { text, item, sources } => {
+            let parts = text.split('`').enumerate();
+            let parts = parts.map(|(at, part)| if at % 2 == 1 { format!("`{part}`") } else { escaped_part(part) });
+            let cited: String = sources.iter().map(|source| format!(" [{}]", source + 1)).collect();
+            format!("{}{}{cited}\n\n", if *item { "- " } else { "" }, parts.collect::<String>())
+        }
+        Written::Code { language, text, .. } => format!("```{language}\n{text}\n```\n\n"),
     }
-    for (at, source) in answer.sources.iter().enumerate() {
-        let number = at + 1;
-        let _ = write!(
-            text,
-            "{number}. [{}]({address}{})\n\n   > {}\n\n",
-            named(source),
-            source.address,
-            escaped(&source.excerpt)
-        );
+}
+
+/// Where it stands, or what comes nearest.
+pub(crate) fn sources(address: &str, lang: Lang, answer: &Answer) -> String {
+    let title = match (lang, answer.says) {
+        (Lang::En, true) => "Sources",
+        (Lang::En, false) => "What comes nearest",
+        (Lang::Vi, true) => "Nguồn",
+        (Lang::Vi, false) => "Nội dung gần nhất",
+    };
+    let mut text = if answer.sources.is_empty() { String::new() } else { format!("## {title}\n\n") };
+    for (source, number) in answer.sources.iter().zip(1..) {
+        let excerpt = escaped(&source.excerpt);
+        let _ = write!(text, "{number}. [{}]({address}{})\n\n   > {excerpt}\n\n", named(source), source.address);
     }
-    text.truncate(text.trim_end().len());
-    text.push('\n');
     text
 }
 
@@ -40,7 +65,11 @@ fn named(source: &Source) -> String {
 
 /// A text in Markdown, on one line.
 fn escaped(text: &str) -> String {
-    let text = line(text);
+    escaped_part(&line(text))
+}
+
+/// A part of a line in Markdown: its blanks stay.
+fn escaped_part(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut before = ' ';
     let mut letters = text.chars().peekable();

@@ -250,6 +250,12 @@ pub(crate) fn question(text: &str, lang: Lang) -> Vec<Term> {
     terms
 }
 
+/// The words of a text that tell something, each once: without those that every question has.
+pub(crate) fn telling(text: &str, lang: Lang) -> BTreeSet<String> {
+    let stop = &thesaurus(lang).stop;
+    words(text, lang).into_iter().filter(|word| !stop.contains(word.exact())).map(|word| word.term).collect()
+}
+
 fn variants(word: &Word, lang: Lang, thesaurus: &Thesaurus) -> Vec<(String, f32)> {
     let mut variants = match &word.exact {
         Some(exact) => vec![(exact.clone(), 1.0), (word.term.clone(), FOLDED)],

@@ -60,4 +60,5 @@ pub use gateway::{Gateway, GatewayError, ReadyState};
 pub use management::{BodyError, Management, ManagementBody, ManagementFuture, serve_management};
 pub use options::{GatewayOptions, JournalOptions, Limits};
 pub use proxies::{NotANetwork, TrustedProxies};
+pub use tollgate_wire::ErrorCode;
 pub use upstream::UpstreamHealth;

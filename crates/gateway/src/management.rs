@@ -92,7 +92,13 @@ impl Bridge {
 
 /// Reads the body on management's runtime, so that whatever makes it does not stall inference.
 async fn pump(mut body: ManagementBody, to: mpsc::Sender<Result<Frame<Bytes>, BodyError>>, _permit: Permit) {
-    while let Some(frame) = body.frame().await {
+    loop {
+        // A client that is gone is no reason to wait for the rest.
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = to.closed() => return,
+        };
+        let Some(frame) = frame else { return };
         if to.send(frame).await.is_err() {
             return;
         }

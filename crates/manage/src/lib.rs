@@ -43,8 +43,9 @@ use tollgate_store::Store;
 
 pub use api::{endpoints, openapi_json};
 pub use background::Background;
+pub use problem::{CODES as PROBLEM_CODES, ProblemCode};
 pub use services::{
-    DocsOptions, Documentation, LeakFigures, LeakOptions, ServiceError, Services, docs_directory_check,
+    DocsModel, DocsOptions, Documentation, LeakFigures, LeakOptions, ServiceError, Services, docs_directory_check,
 };
 
 /// What the management plane needs.

@@ -63,7 +63,7 @@ const WORTH_COMPRESSING: u64 = 1_024;
 
 pub(crate) fn router(services: &Services) -> Router<Services> {
     Router::new()
-        .merge(docs::router())
+        .merge(docs::router(services))
         .merge(home::router())
         .merge(keys::router())
         .merge(models::router())
@@ -87,10 +87,14 @@ pub(crate) fn router(services: &Services) -> Router<Services> {
 struct MayCompress;
 #[derive(Debug, Clone, Copy)]
 struct AnswersGet;
+/// An answer that comes piece by piece: each is to leave at once, which a compressor would not let it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Streams;
 
 impl Predicate for MayCompress {
     fn should_compress<B: http_body::Body>(&self, response: &http::Response<B>) -> bool {
-        response.extensions().get::<AnswersGet>().is_some()
+        let said = response.extensions();
+        said.get::<AnswersGet>().is_some() && said.get::<Streams>().is_none()
     }
 }
 

@@ -55,37 +55,152 @@ pub(crate) fn seconds(duration: std::time::Duration) -> u64 {
     duration.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX).max(1)
 }
 
-/// Every code, its status and title: the whole list of what can go wrong.
-pub(crate) const CODES: &[(&str, u16, &str)] = &[
-    ("invalid_request", 400, "The request is not valid"),
-    ("not_supported_yet", 400, "Not supported yet"),
-    ("missing_token", 401, "An access token is needed"),
-    ("invalid_token", 401, "The access token is not valid"),
-    ("keys_do_not_manage", 401, "A key does not manage"),
-    ("plan_required", 402, "A paid plan is needed"),
-    ("account_suspended", 403, "The account is suspended"),
-    ("forbidden", 403, "Not allowed"),
-    ("cross_site", 403, "Sent from another site"),
-    ("not_found", 404, "Not found"),
-    ("method_not_allowed", 405, "This method is not served here"),
-    ("request_timeout", 408, "The request took too long to come"),
-    ("already_created", 409, "Already created"),
-    ("already_exists", 409, "The name is taken"),
-    ("in_use", 409, "In use"),
-    ("not_possible", 409, "Not possible in this state"),
-    ("version_conflict", 412, "Changed in the meantime"),
-    ("request_too_large", 413, "The body is too large"),
-    ("unsupported_media_type", 415, "The body is to be JSON"),
-    ("too_many_attempts", 429, "Too many attempts"),
-    ("internal_error", 500, "Internal error"),
-    ("unavailable", 503, "The store is unavailable"),
+/// A code that errors of the management plane have. Stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProblemCode {
+    /// The code.
+    pub code: &'static str,
+    /// The HTTP status that goes with it.
+    pub status: u16,
+    /// What it means, in a few words.
+    pub title: &'static str,
+    /// When it is answered, and what to do.
+    pub advice: &'static str,
+}
+
+const fn of(code: &'static str, status: u16, title: &'static str, advice: &'static str) -> ProblemCode {
+    ProblemCode { code, status, title, advice }
+}
+
+/// Every code: the whole list of what can go wrong.
+pub const CODES: &[ProblemCode] = &[
+    of(
+        "invalid_request",
+        400,
+        "The request is not valid",
+        "A field, parameter or header is missing, unknown or wrong. `field` names it, `detail` says how it should be. Correct it \
+         and send the request again.",
+    ),
+    of(
+        "not_supported_yet",
+        400,
+        "Not supported yet",
+        "The field is known, but this version does not enforce it, so it is refused rather than ignored. Leave it out.",
+    ),
+    of(
+        "missing_token",
+        401,
+        "An access token is needed",
+        "Send an access token in the header `Authorization: Bearer …`, or sign in to the console.",
+    ),
+    of(
+        "invalid_token",
+        401,
+        "The access token is not valid",
+        "The access token or session is mistyped, unknown, revoked or expired. Copy the token whole, or make a new one.",
+    ),
+    of(
+        "keys_do_not_manage",
+        401,
+        "A key does not manage",
+        "An API key was sent. Keys call models and never manage anything: send an access token instead.",
+    ),
+    of(
+        "plan_required",
+        402,
+        "A paid plan is needed",
+        "The account has no running paid plan, so it can have no keys. Ask the operator for a plan; `contact_url` says where.",
+    ),
+    of(
+        "account_suspended",
+        403,
+        "The account is suspended",
+        "The operator suspended the account. Ask why; `contact_url` says where. Nothing is deleted.",
+    ),
+    of(
+        "forbidden",
+        403,
+        "Not allowed",
+        "Your role in the account does not allow this. `detail` says who may; ask an owner or the operator.",
+    ),
+    of(
+        "cross_site",
+        403,
+        "Sent from another site",
+        "A session of the console works from this deployment's own pages only. A program uses an access token.",
+    ),
+    of(
+        "not_found",
+        404,
+        "Not found",
+        "There is nothing of that id or name in the account, or no such path. Operators: name the account with `account`.",
+    ),
+    of(
+        "method_not_allowed",
+        405,
+        "This method is not served here",
+        "The path is there, but takes another HTTP method. The header `allow` lists those that it takes.",
+    ),
+    of(
+        "request_timeout",
+        408,
+        "The request took too long to come",
+        "The body did not come in time. Send it again over a faster connection.",
+    ),
+    of(
+        "already_created",
+        409,
+        "Already created",
+        "An earlier call with the same `Idempotency-Key` made it; `id` names what it made. A secret that was shown then is not \
+         kept: rotate it if the answer was lost.",
+    ),
+    of("already_exists", 409, "The name is taken", "Choose another name, or edit what has this one."),
+    of("in_use", 409, "In use", "Something else needs it. `detail` says what: change that first."),
+    of(
+        "not_possible",
+        409,
+        "Not possible in this state",
+        "Its state does not allow this, such as editing a revoked key. `detail` says why.",
+    ),
+    of(
+        "version_conflict",
+        412,
+        "Changed in the meantime",
+        "Somebody changed it since you read it, so that your `If-Match` names an old version. Read it again and repeat your \
+         change on what it is now.",
+    ),
+    of("request_too_large", 413, "The body is too large", "A body has at most 1 MiB. Send less in one request."),
+    of(
+        "unsupported_media_type",
+        415,
+        "The body is to be JSON",
+        "Send the body as JSON, with the header `Content-Type: application/json`.",
+    ),
+    of(
+        "too_many_attempts",
+        429,
+        "Too many attempts",
+        "Too many calls of this sort came in a short time. Wait as long as the header `retry-after` says.",
+    ),
+    of(
+        "internal_error",
+        500,
+        "Internal error",
+        "Something failed on the server. Try again; if it goes on, tell the operator the `x-request-id`.",
+    ),
+    of(
+        "unavailable",
+        503,
+        "The store is unavailable",
+        "The store cannot be reached. A write may or may not have happened: look before you repeat it.",
+    ),
 ];
 
 impl Problem {
     /// A problem of a code of [`CODES`].
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        let known = CODES.iter().find(|(known, ..)| *known == code);
-        let (status, title) = known.map_or((500, "Internal error"), |(_, status, title)| (*status, *title));
+        let known = CODES.iter().find(|known| known.code == code);
+        let (status, title) = known.map_or((500, "Internal error"), |known| (known.status, known.title));
         let kind = format!("urn:tollgate:problem:{code}");
         Self {
             kind,
@@ -276,12 +391,12 @@ mod tests {
         for error in &samples {
             let problem = Problem::from(error);
             assert!(
-                CODES.iter().any(|(code, status, _)| *code == problem.code && *status == problem.status),
+                CODES.iter().any(|known| known.code == problem.code && known.status == problem.status),
                 "{error:?}"
             );
         }
-        for (index, (code, ..)) in CODES.iter().enumerate() {
-            assert!(CODES[index + 1..].iter().all(|(other, ..)| other != code), "{code}");
+        for (index, known) in CODES.iter().enumerate() {
+            assert!(CODES[index + 1..].iter().all(|other| other.code != known.code), "{known:?}");
         }
     }
 }

@@ -37,7 +37,9 @@ pub use accounts::{
 pub(crate) use catalog::price_schema;
 pub use catalog::{ModelChange, ModelInput, ServedByInput, UpstreamChange, UpstreamInput, catalog_apply};
 pub use confirm::{Confirmed, Effective, EffectiveNode};
-pub use documentation::{DocsOptions, Documentation, docs_directory_check};
+pub use documentation::{
+    DocsModel, DocsOptions, DocsWriting, Documentation, NotWritten, Outcome, docs_directory_check,
+};
 pub use keys::{Grace, KeyChange, KeyInput, KeyShown, LONGEST_GRACE, RotateInput};
 pub(crate) use keys::{grace_of, origins_schema, permission_schema};
 pub(crate) use leaks::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal, RefusedAs};

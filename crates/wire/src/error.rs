@@ -9,12 +9,12 @@ use bytes::Bytes;
 use serde::Serialize;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $kind:ident, $message:literal;)*) => {
+    ($($(#[doc = $when:literal])* $variant:ident = $code:literal, $status:literal, $kind:ident, $message:literal;)*) => {
         /// Every error that Tollgate itself answers with on the inference routes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $when])* $variant,)*
         }
         impl ErrorCode {
             /// All of them, in the order of the published table.
@@ -29,6 +29,11 @@ macro_rules! codes {
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(Self::$variant => $status,)* }
+            }
+            /// When it is answered, in a sentence.
+            #[must_use]
+            pub const fn when(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($when),*).trim_ascii_start(),)* }
             }
             /// What the client is told unless the caller knows better.
             #[must_use]
@@ -121,7 +126,7 @@ codes! {
     /// The client sent its request too slowly.
     RequestTimeout = "request_timeout", 408, InvalidRequest,
         "The request did not arrive in time. Try again over a faster connection, or send less in one request.";
-    /// A header is malformed or too long.
+    /// A header is malformed (400) or too long (431), or the address is too long (414).
     InvalidHeader = "invalid_header", 400, InvalidRequest,
         "A header of the request is malformed or too long. Correct it and try again.";
     /// A fault of ours.

@@ -108,10 +108,10 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         429 => path.contains("/password"),
         _ => false,
     };
-    let statuses: Vec<u16> = CODES.iter().map(|(_, status, _)| *status).filter(|status| fits(*status)).collect();
+    let statuses: Vec<u16> = CODES.iter().map(|known| known.status).filter(|status| fits(*status)).collect();
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for status in statuses {
-        let codes: Vec<_> = CODES.iter().filter(|(_, other, _)| *other == status).map(|(code, ..)| *code).collect();
+        let codes: Vec<_> = CODES.iter().filter(|known| known.status == status).map(|known| known.code).collect();
         responses.entry(status.to_string()).or_insert_with(|| json!({ "description": codes.join(", ") }));
     }
     let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
@@ -150,7 +150,7 @@ pub fn endpoints() -> Vec<(String, String)> {
     operations.collect()
 }
 
-/// This document.
+/// Show this document, OpenAPI 3.1.
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "openapi_show", tag = "me",
     responses((status = 200, content((Object = "application/json")))), extensions(("x-access" = json!("public"))))]
 pub(super) async fn document() -> Response {

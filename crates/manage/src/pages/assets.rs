@@ -37,6 +37,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         Asset::new("tollgate.js", SCRIPT, include_bytes!("../../assets/tollgate.js")),
         Asset::new("usage.js", SCRIPT, include_bytes!("../../assets/usage.js")),
         Asset::new("htmx.js", SCRIPT, include_bytes!("../../assets/vendor/htmx-2.0.11/htmx.min.js")),
+        Asset::new("docs.js", SCRIPT, include_bytes!("../../assets/docs.js")),
         Asset::new("try.js", SCRIPT, include_bytes!("../../assets/try.js")),
         Asset::new("chart.js", SCRIPT, include_bytes!("../../assets/vendor/chart.js-4.6.1/chart.umd.min.js")),
         Asset::new("icon.svg", "image/svg+xml", include_bytes!("../../assets/icon.svg")),

@@ -3,8 +3,10 @@
 //!
 //! Nobody needs to be signed in. Whoever is sees their own menu around the page, and the same page.
 
+mod answer;
 mod ask;
 mod guest;
+mod mcp;
 mod query;
 mod raw;
 mod read;
@@ -15,8 +17,9 @@ use axum::{Router, response::Redirect, routing::get};
 use super::Lang;
 use crate::services::Services;
 
-pub(super) fn router() -> Router<Services> {
+pub(super) fn router(services: &Services) -> Router<Services> {
     Router::new()
+        .merge(mcp::router(services))
         .route("/docs", get(read::start))
         .route("/docs/", get(async || Redirect::permanent("/docs")))
         .route("/docs.md", get(async || Redirect::permanent("/docs/index.md")))

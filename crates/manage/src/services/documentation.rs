@@ -4,6 +4,8 @@
 //! request after [`FRESH`], never in between, and by one request at a time. Where the store cannot be asked, what was there
 //! before is served on.
 
+mod writing;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -14,6 +16,8 @@ use arc_swap::ArcSwapOption;
 use tollgate_core::{ModelKind, Timestamp, catalog::Model};
 use tollgate_docs::{Docs, Folder, Sources, Values, folder::FolderMark};
 use tollgate_store::PageRequest;
+
+pub use writing::{DocsModel, DocsWriting, NotWritten, Outcome};
 
 use super::{
     ServiceError, Services, Visitor,
@@ -38,6 +42,8 @@ pub struct DocsOptions {
     pub directory: Option<PathBuf>,
     /// Whether pages name the catalogue's models. Anybody can read them.
     pub list_models: bool,
+    /// The model that writes answers, where one does.
+    pub model: Option<DocsModel>,
 }
 
 /// The documentation and what decides when it is made anew. Cheap to clone.
@@ -52,6 +58,8 @@ struct Inner {
     looked: tokio::sync::Mutex<Option<Looked>>,
     questions: Throttle,
     searches: Throttle,
+    /// What answers that a model writes share.
+    desk: writing::Desk,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +86,13 @@ impl Documentation {
             looked: tokio::sync::Mutex::new(None),
             questions: Throttle::new(QUESTIONS),
             searches: Throttle::new(SEARCHES),
+            desk: writing::Desk::new(),
         }))
+    }
+    /// Whether a model writes answers.
+    #[must_use]
+    pub fn has_model(&self) -> bool {
+        self.0.options.model.is_some()
     }
     /// Says where people reach this deployment, and where clients send requests: without a slash at the end, the second
     /// without `/v1`.

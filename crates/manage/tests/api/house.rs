@@ -156,11 +156,11 @@ impl House {
     }
     /// One whose operator has pages of their own.
     pub async fn open_documented(directory: &std::path::Path) -> Self {
-        let docs = DocsOptions { directory: Some(directory.to_owned()), list_models: true };
+        let docs = DocsOptions { directory: Some(directory.to_owned()), list_models: true, model: None };
         Self::open_all(None, LeakOptions::default(), NotifyOptions::default(), docs).await
     }
     pub async fn open_with(public_url: Option<&str>, leaks: LeakOptions, notify: NotifyOptions) -> Self {
-        Self::open_all(public_url, leaks, notify, DocsOptions { directory: None, list_models: true }).await
+        Self::open_all(public_url, leaks, notify, DocsOptions { directory: None, list_models: true, model: None }).await
     }
     async fn open_all(public_url: Option<&str>, leaks: LeakOptions, notify: NotifyOptions, docs: DocsOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();

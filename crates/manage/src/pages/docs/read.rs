@@ -6,11 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tollgate_docs::{Heading, START, source::picture};
+use tollgate_docs::{Heading, Question, START, source::picture};
 
 use super::{
     Link, Part,
-    ask::{AskBox, question},
+    answer::{self, Form, Put},
+    ask::{AskBox, Said, question},
     edition,
     guest::Guest,
     parts,
@@ -40,6 +41,8 @@ struct ReadPage {
     /// Whether English stands in for a page that is not translated.
     stands_in: bool,
     ask: AskBox,
+    /// Whether a model writes answers: they come line by line then.
+    streams: bool,
 }
 
 #[derive(Template)]
@@ -77,7 +80,7 @@ pub(super) async fn page(
             let answer = async { markdown(&services, path, &guest, &headers, &asked?).await };
             Ok(answer.await.unwrap_or_else(IntoResponse::into_response))
         }
-        None => html(&services, &path, &guest, &asked?).await,
+        None => html(&services, &path, &guest, &headers, &asked?).await,
     }
 }
 
@@ -88,7 +91,8 @@ async fn markdown(
     headers: &HeaderMap,
     asked: &Asked,
 ) -> Result<Response, ServiceError> {
-    let lang = edition(asked.look(guest.look).lang);
+    let look = asked.look(guest.look);
+    let lang = edition(look.lang);
     if asked.ask.is_some() {
         services.docs_question_take(&guest.visitor)?;
     }
@@ -101,11 +105,14 @@ async fn markdown(
     };
     let Some(ask) = &asked.ask else { return Ok(raw::page(headers, page)) };
     let question = question(ask, asked.goal.as_deref())?;
-    let answer = docs.ask(lang, Some(&page.path), &question);
-    Ok(raw::answer(docs.answer_markdown(lang, &question, &answer)))
+    let put = Put { lang: look.lang, page: Some(page.path.clone()), question, docs };
+    Ok(match put.begin(services, &guest.visitor).await {
+        Ok(writing) => answer::stream(put, Form::Markdown, writing),
+        Err(answered) => raw::answer(put.markdown(&answered)),
+    })
 }
 
-async fn html(services: &Services, path: &str, guest: &Guest, asked: &Asked) -> Paged {
+async fn html(services: &Services, path: &str, guest: &Guest, headers: &HeaderMap, asked: &Asked) -> Paged {
     let look = asked.look(guest.look);
     let lang = edition(look.lang);
     if asked.ask.is_some() {
@@ -125,8 +132,18 @@ async fn html(services: &Services, path: &str, guest: &Guest, asked: &Asked) -> 
         }
         return Ok(render(StatusCode::NOT_FOUND, &NoPage { chrome: guest.chrome(look), t, parts, near }));
     };
-    let ask = asked.ask.as_deref().map(|ask| AskBox::ask(&docs, look.lang, path, ask, asked.goal.as_deref()));
-    let ask = ask.unwrap_or_default();
+    let ask = match asked.ask.as_deref().map(|ask| (ask, Question::new(ask, asked.goal.as_deref()))) {
+        None => AskBox::default(),
+        Some((ask, Err(error))) => AskBox::refused(ask, look.lang, error),
+        Some((ask, Ok(question))) => {
+            let put = Put { docs: docs.clone(), lang: look.lang, page: Some(path.to_owned()), question };
+            if headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
+                return Ok(answer::events(put, services, &guest.visitor).await);
+            }
+            let answered = put.whole(services, &guest.visitor).await;
+            AskBox { answer: Some(Said::of(answered)), ..AskBox::of(ask) }
+        }
+    };
     let status = if ask.error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let link = |page: &tollgate_docs::Page| Link { href: page.address(), title: page.title.clone(), here: false };
     let (before, after) = docs.around(lang, path);
@@ -141,6 +158,7 @@ async fn html(services: &Services, path: &str, guest: &Guest, asked: &Asked) -> 
         after: after.map(link),
         stands_in: page.lang != lang && !page.own,
         ask,
+        streams: services.docs.has_model(),
     };
     let mut response = render(status, &read);
     let vary = HeaderValue::from_static("accept-language, cookie");
