@@ -253,6 +253,9 @@ async fn chores(watch: Watch, store: tollgate_store::Store, settings: Settings) 
             _ = look.tick() => watch.look(),
             _ = prune.tick() => {
                 let now = store.world().now();
+                if let Err(error) = store.usage_days_make().await {
+                    tracing::warn!(%error, "no partitions could be made for the days to come");
+                }
                 match store.usage_prune(now.minus(settings.keep_requests), now.minus(settings.keep_minutes)).await {
                     Ok(0) => {}
                     Ok(rows) => tracing::info!(rows, "old usage rows were deleted"),
@@ -309,6 +312,7 @@ fn gateway_options(settings: &Settings) -> anyhow::Result<GatewayOptions> {
         write_stall: limits.write_stall,
         connections: bytes(limits.connections),
         strangers_per_address: bytes(limits.strangers_per_address),
+        buffered_bytes: bytes(limits.memory),
         connect_timeout: settings.upstream.connect,
         upstream_first_byte_timeout: settings.upstream.first_byte,
         upstream_idle_timeout: settings.upstream.idle,

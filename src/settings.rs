@@ -231,6 +231,8 @@ pub struct Limits {
     pub connections: u64,
     /// `strangers_per_address`
     pub strangers_per_address: u64,
+    /// `memory`, in bytes
+    pub memory: u64,
 }
 
 /// `upstream`
@@ -364,6 +366,7 @@ impl Settings {
                 write_stall: limits.duration("write_stall", MS, HOUR)?,
                 connections: limits.number("connections", 1, 10_000_000)?,
                 strangers_per_address: limits.number("strangers_per_address", 1, 10_000_000)?,
+                memory: limits.size("memory", 1 << 20, 1 << 40)?,
             },
             upstream: UpstreamTimes {
                 connect: upstream.duration("connect", MS, HOUR)?,

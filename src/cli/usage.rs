@@ -1,7 +1,10 @@
 //! `tollgate usage`: the report of the usage page.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, ValueEnum};
 use serde_json::Value;
+use tollgate_core::money::Price;
 
 use super::{
     api::{Api, Call},
@@ -168,9 +171,22 @@ fn group(by: By, time: Option<By>, row: &Value) -> String {
     }
 }
 
-/// A decimal text, shown as it came: it is exact.
+/// What a row costs, by currency: decimal texts, which are exact.
+fn costs(row: &Value) -> Vec<(&str, &str)> {
+    let several = row.get("costs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let one = std::slice::from_ref(row);
+    let parts = if several.is_empty() { one } else { several };
+    parts.iter().map(|part| (words::text(part, "currency"), words::text(part, "cost"))).collect()
+}
+
 fn cost(row: &Value) -> String {
-    words::text(row, "cost").to_owned()
+    shown(costs(row).into_iter().map(|(currency, cost)| (currency, cost.to_owned())))
+}
+
+/// Amounts with their currencies; those in different ones are not added up.
+fn shown<'a>(costs: impl Iterator<Item = (&'a str, String)>) -> String {
+    let parts: Vec<String> = costs.map(|(currency, cost)| format!("{cost} {currency}").trim_end().to_owned()).collect();
+    parts.join(" + ")
 }
 
 fn total(groups: usize, fields: &[(&str, &str)], rows: &[Value]) -> Vec<Entry> {
@@ -185,14 +201,19 @@ fn sum(rows: &[Value], field: &str) -> u64 {
     rows.iter().filter_map(|row| row.get(field)?.as_u64()).fold(0, u64::saturating_add)
 }
 
-/// The sum of decimal costs, exact; empty where one is no decimal.
+/// The sum of decimal costs in each currency, exact; empty where one is no decimal.
 fn total_cost(rows: &[Value]) -> String {
-    let mut nanos = 0u128;
-    for row in rows {
-        let Ok(price) = cost(row).parse::<tollgate_core::money::Price>() else { return String::new() };
-        nanos += u128::from(price.nanos());
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for (currency, cost) in rows.iter().flat_map(costs) {
+        let Ok(price) = cost.parse::<Price>() else { return String::new() };
+        let sum = sums.entry(currency).or_default();
+        *sum = sum.saturating_add(price.nanos());
     }
-    u64::try_from(nanos).map(|nanos| tollgate_core::money::Price::from_nanos(nanos).to_string()).unwrap_or_default()
+    // What costs nothing may be in no currency: it adds none.
+    if sums.len() > 1 {
+        sums.retain(|_, nanos| *nanos > 0);
+    }
+    shown(sums.into_iter().map(|(currency, nanos)| (currency, Price::from_nanos(nanos).to_string())))
 }
 
 #[cfg(test)]
@@ -202,9 +223,20 @@ mod tests {
 
     #[test]
     fn sums_are_exact() {
-        let row = |cost: &str| json!({ "requests": 1, "cost": cost });
-        assert_eq!(total_cost(&[row("0.10"), row("0.20"), row("0.000000001")]), "0.300000001");
+        let row = |cost: &str| json!({ "requests": 1, "cost": cost, "currency": "USD" });
+        assert_eq!(total_cost(&[row("0.10"), row("0.20"), row("0.000000001")]), "0.300000001 USD");
         assert_eq!(total_cost(&[row("0.10"), row("?")]), "");
+    }
+
+    #[test]
+    fn costs_in_several_currencies_stand_beside_one_another() {
+        let one = json!({ "cost": "0.10", "currency": "USD" });
+        let nothing = json!({ "cost": "0.00", "currency": null });
+        let parts = json!([{ "currency": "EUR", "cost": "1.00" }, { "currency": "USD", "cost": "2.00" }]);
+        let both = json!({ "cost": null, "currency": null, "costs": parts });
+        assert_eq!([cost(&one), cost(&nothing), cost(&both)], ["0.10 USD", "0.00", "1.00 EUR + 2.00 USD"]);
+        assert_eq!(total_cost(&[one, nothing.clone(), both]), "1.00 EUR + 2.10 USD");
+        assert_eq!(total_cost(&[nothing.clone(), nothing]), "0.00");
     }
 
     #[test]

@@ -105,6 +105,8 @@ async function documentation(person, way) {
     await page.locator('#docs-q').pressSequentially(way.lang === 'vi' ? 'mat kh' : 'rotat');
     await page.locator('#docs-found a').first().waitFor();
     await inspect(person, 'docs-typed', way);
+    // What was found is there while one is in the field.
+    await page.locator('#docs-q').focus();
     await page.locator('#docs-found a').first().click();
     await page.waitForURL(/\/docs\/customers\/.+#/);
   } else {

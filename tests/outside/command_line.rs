@@ -341,6 +341,40 @@ async fn the_doctor_says_what_is_well_and_what_is_not(engine: Engine) {
 }
 
 #[test]
+fn the_doctor_names_each_fault_and_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = format!("postgres://nobody@{free}/nothing");
+    let options = |name: &str, store: &str| NodeOptions::new(&directory.path().join(name), store.to_owned());
+    let local = |name: &str| format!("sqlite:{}", directory.path().join(name).join("tollgate.db").display());
+    let of = |options: &NodeOptions| {
+        let settings = options.write().display().to_string();
+        let ran = cli::run(directory.path(), &["doctor", "--json", "--config", &settings]);
+        let findings = ran.json();
+        assert_eq!(findings["healthy"], ran.code == 0, "{ran:?}");
+        let fault = findings["data"].as_array().unwrap().iter().find(|finding| finding["verdict"] == "FAULT").cloned();
+        (ran.code, fault.unwrap_or_default())
+    };
+    let well = options("well", &local("well"));
+    assert_eq!(of(&well).0, 0);
+    let mistyped = options("mistyped", &local("mistyped")).member("limits", "body_sise = \"1MiB\"");
+    let readable = options("readable", &local("readable"));
+    drop(readable.write());
+    let master_key = readable.directory.join("master.key");
+    std::fs::set_permissions(&master_key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    for (options, about, says, advises) in [
+        (&mistyped, "configuration", "limits.body_size", "tollgate config --defaults"),
+        (&options("away", &away), "store", "", "store.url"),
+        (&readable, "master key file", "may read", "chmod 600"),
+    ] {
+        let (code, fault) = of(options);
+        assert_eq!((code, fault["about"].as_str()), (1, Some(about)), "{fault}");
+        assert!(fault["found"].as_str().unwrap().contains(says), "{fault}");
+        assert!(fault["advice"].as_str().unwrap().contains(advises), "{fault}");
+    }
+}
+
+#[test]
 fn what_is_printed_needs_no_server() {
     let directory = tempfile::tempdir().unwrap();
     let print = |arguments: &[&str]| cli::run(directory.path(), arguments).expect(0).stdout;

@@ -32,6 +32,32 @@ async fn kill_9_under_load_loses_nothing_and_counts_nothing_twice_on_postgres() 
     crash(House::open(Engine::Postgres).await).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_drops_every_connection_again_and_again_loses_no_request_and_no_count() {
+    let house = House::open(Engine::Postgres).await;
+    let key = house.key(&["chat-a"]).await;
+    let load = Load::begin(house.http(), &key);
+    for round in 1..=8 {
+        eventually("the load runs", async || (house.upstream.count().0 >= round * 150).then_some(())).await;
+        // In the middle of whatever they do: a commit may have happened or not.
+        let _counted = house.database.rows(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        );
+    }
+    let answered = load.end().await;
+    let (requests, input, output) = house.upstream.count();
+    assert_eq!(answered, requests, "nobody waited for the store");
+    let usage = house.usage_of(requests).await;
+    assert_eq!(
+        (number(&usage, "input_tokens"), number(&usage, "output_tokens"), &usage["classes"]["exact"]),
+        (input, output, &json!(requests)),
+        "{usage}"
+    );
+    house.revoke(&key).await.expect(200);
+    assert_eq!(house.ask(&key.key, "chat-a").await, "401 api_key_revoked");
+}
+
 /// Clients that ask for plain and streamed answers until they are stopped or the node is gone.
 struct Load {
     stop: Arc<AtomicBool>,

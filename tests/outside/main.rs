@@ -16,6 +16,8 @@
 //! | [`management`] | the management API's manners |
 //! | [`authorization`] | every endpoint as everybody |
 //! | [`lifecycle`] | plans, users, models and settings that change at run time |
+//! | [`symptoms`] | what users of other gateways complain of |
+//! | [`limits`] | what bounds hostile clients and careless upstreams |
 //! | [`leaks`] | keys that were found in public |
 //! | [`fleet`] | several nodes on one store |
 //! | [`https`] | upstreams over TLS, verified |
@@ -49,6 +51,7 @@ mod harness;
 mod https;
 mod leaks;
 mod lifecycle;
+mod limits;
 mod load;
 mod main_job;
 mod management;
@@ -64,6 +67,7 @@ mod secrets;
 mod sign_in;
 mod snippets;
 mod streams;
+mod symptoms;
 mod try_it;
 mod upstreams;
 mod web_pages;

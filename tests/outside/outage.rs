@@ -54,7 +54,8 @@ async fn without_its_store_a_node_serves_as_long_as_its_lease_and_loses_no_count
         }
     })
     .await;
-    assert_eq!(house.http().get("/readyz").send().await.status, 503);
+    let unready = house.http().get("/readyz").send().await;
+    assert_eq!((unready.status.as_u16(), unready.header("retry-after")), (503, "1"), "{unready}");
     assert_eq!(house.http().get("/healthz").send().await.status, 200);
     let before = house.upstream.count().0;
     assert_eq!(house.ask(&key.key, "chat-a").await, "503 keys_not_current");
@@ -68,6 +69,29 @@ async fn without_its_store_a_node_serves_as_long_as_its_lease_and_loses_no_count
     let usage = house.usage_of(requests).await;
     assert!(usage["input_tokens"].as_u64().unwrap() >= input - 7, "{usage}");
     assert!(usage["classes"]["exact"].as_u64().unwrap() >= requests - 1, "{usage}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_waits_for_a_lock_ends_in_time_and_holds_no_inference_up() {
+    let house = House::open_with(Engine::Postgres, |options, _| options.member("store", "wait = \"1s\"")).await;
+    let key = house.key(&["chat-a"]).await;
+    let mut locked =
+        house.database.beside("BEGIN; LOCK TABLE keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6); COMMIT");
+    let refused = eventually("management waits for the lock in vain", async || {
+        let began = std::time::Instant::now();
+        let reply = house.api("GET", "keys").send().await;
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+        (reply.status != 200).then_some(reply)
+    })
+    .await;
+    assert_eq!(refused.answer(), "503 unavailable");
+    assert!(refused.header("retry-after").parse::<u32>().is_ok(), "{refused}");
+    for _ in 0..20 {
+        assert_eq!(house.ask(&key.key, "chat-a").await, "200");
+    }
+    assert!(locked.wait().unwrap().success());
+    house.api("GET", "keys").send().await.expect(200);
+    house.usage_of(20).await;
 }
 
 async fn a_node_that_is_told_to_stop_finishes_what_runs_and_takes_nothing_new(engine: Engine) {

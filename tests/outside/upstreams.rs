@@ -1,6 +1,8 @@
 //! Upstreams that fail, lie or are slow; retries elsewhere; weights; health.
 
-use tollgate_tests::{Engine, FakeUpstream, House, eventually, house::CREDENTIAL, json, on_both, upstream::babbler};
+use tollgate_tests::{
+    Engine, FakeUpstream, House, Value, eventually, house::CREDENTIAL, json, on_both, upstream::babbler,
+};
 
 /// Two upstreams that serve `m`, by these weights; the house's own upstream is the first.
 async fn two(engine: tollgate_tests::Engine, weights: (u32, u32), more: &str) -> (House, FakeUpstream) {
@@ -36,6 +38,9 @@ on_both!(
     a_model_that_nobody_serves_says_so,
     usage_that_lies_is_neither_repaired_nor_believed_too_far,
     error_texts_are_never_counted_as_output,
+    an_upstream_that_takes_no_stream_options_is_learned_once_and_its_streams_are_estimated,
+    who_names_stream_options_in_a_wrong_request_switches_off_no_usage,
+    what_an_upstream_told_is_kept_with_its_attempt,
     a_compressed_reply_is_passed_on_and_never_guessed_at,
 );
 
@@ -172,6 +177,100 @@ async fn error_texts_are_never_counted_as_output(engine: Engine) {
         (&json!(0), &json!(0), &json!(requests)),
         "{usage}"
     );
+}
+
+async fn an_upstream_that_takes_no_stream_options_is_learned_once_and_its_streams_are_estimated(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    house.upstream.set(json!({"refuses": "stream_options"}));
+    for at in 0..3 {
+        let reply = house.chat(&key.key, "chat-a", json!({"stream": true})).send().await.expect(200);
+        assert!(reply.body.ends_with(b"data: [DONE]\n\n"), "{reply}");
+        // The first is asked once more; then nobody asks it again.
+        assert_eq!(house.upstream.count().0, at + 2);
+    }
+    let usage = house.usage_of(4).await;
+    assert_eq!(
+        (&usage["failed"], &usage["classes"]["estimated"], &usage["output_tokens"]),
+        (&json!(1), &json!(3), &json!(15)),
+        "what was refused used nothing, the others what passed: {usage}"
+    );
+    let metrics = tollgate_tests::Http::at(house.node.ready()["metrics"].as_str().unwrap());
+    let metrics = metrics.get("/metrics").send().await.expect(200);
+    let line = "tollgate_upstream_usage_refused{upstream=\"fake\"} 1";
+    assert!(String::from_utf8_lossy(&metrics.body).contains(line), "{metrics}");
+    assert_eq!(house.node.log().matches("refuses stream_options").count(), 1);
+    // What a client asks for itself is its own: the refusal passes.
+    let own = json!({"stream": true, "stream_options": {"include_usage": true}});
+    assert_eq!(house.chat(&key.key, "chat-a", own).send().await.answer(), "400 some_code");
+    // An edit makes it another upstream: it is asked anew.
+    house.upstream.set(json!({}));
+    let edit = json!({"credential": "sk-another"});
+    house.api("PATCH", "upstreams/fake").json(&edit).send().await.expect(200);
+    house.chat(&key.key, "chat-a", json!({"stream": true})).send().await.expect(200);
+    assert_eq!(house.upstream.last().body["stream_options"]["include_usage"], true);
+}
+
+async fn who_names_stream_options_in_a_wrong_request_switches_off_no_usage(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    // Servers repeat what is wrong: here the client's own words.
+    for body in [
+        json!({"stream": true, "stream_options": {"more": 1}, "fake": {"status": 400, "code": "stream_options"}}),
+        json!({"stream": true, "stream_options": {"more": 1}, "fake": {"refuses": "stream_options"}}),
+        json!({"stream": true, "fake": {"status": 400, "code": "stream_options"}}),
+        json!({"stream": true, "user": "stream_options", "fake": {"status": 422, "code": "include_usage"}}),
+    ] {
+        let reply = house.chat(&key.key, "chat-a", body.clone()).send().await;
+        assert!([400, 422].contains(&reply.status.as_u16()), "{body} {reply}");
+    }
+    house.chat(&key.key, "chat-a", json!({"stream": true})).send().await.expect(200);
+    assert_eq!(house.upstream.last().body["stream_options"]["include_usage"], true);
+    let usage = house.usage_of(house.upstream.count().0).await;
+    assert_eq!((&usage["output_tokens"], &usage["classes"]["estimated"]), (&json!(5), &json!(0)), "{usage}");
+}
+
+async fn what_an_upstream_told_is_kept_with_its_attempt(engine: Engine) {
+    let house = House::open(engine).await;
+    let key = house.key(&["chat-a"]).await;
+    let more = json!({"usage_more": {"audio_tokens": 3}});
+    for (stream, fake) in [
+        (false, json!({})),
+        (true, json!({})),
+        (false, more.clone()),
+        (true, more),
+        (false, json!({"usage": "wrong_total"})),
+        (true, json!({"usage": "negative"})),
+    ] {
+        house.chat(&key.key, "chat-a", json!({"stream": stream, "fake": fake})).send().await.expect(200);
+    }
+    house.usage_of(6).await;
+    let rows = house.database.rows(
+        "SELECT suspect || ' ' || coalesce(upstream_id, '-') || ' ' || coalesce(upstream_usage, '-') FROM usage_attempts
+         ORDER BY started_at, attempt",
+    );
+    let rows: Vec<(String, Value)> = rows
+        .iter()
+        .map(|row| {
+            let (rest, usage) = row.match_indices(' ').nth(1).map(|(at, _)| row.split_at(at)).unwrap();
+            (rest.to_owned(), serde_json::from_str(usage).unwrap_or_default())
+        })
+        .collect();
+    let usage = |input: i64, output: i64, total: i64| {
+        json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": total,
+            "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0}})
+    };
+    let mut with_more = usage(7, 5, 12);
+    with_more["more"] = json!({"audio_tokens": 3});
+    let expected = [
+        ("0 fake-1", json!(null)),
+        ("0 fake-1", json!(null)),
+        ("0 fake-1", with_more.clone()),
+        ("0 fake-1", with_more),
+        ("1 fake-1", usage(7, 5, 1_012)),
+        ("1 fake-1", usage(-7, -5, -12)),
+    ];
+    assert_eq!(rows, expected.map(|(rest, usage)| (rest.to_owned(), usage)));
 }
 
 async fn a_compressed_reply_is_passed_on_and_never_guessed_at(engine: Engine) {

@@ -64,6 +64,34 @@ impl Database {
         let (head, _) = head.rsplit_once(':').expect("a URL with a port");
         format!("{head}:{port}/{name}")
     }
+    /// The first column of a statement's rows, as text: for what no answer shows.
+    ///
+    /// # Panics
+    /// When the engine refuses it.
+    #[must_use]
+    pub fn rows(&self, statement: &str) -> Vec<String> {
+        let text = match self {
+            Self::Sqlite(path) => {
+                let script = "import sqlite3, sys\n\
+                    for row in sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True).execute(sys.argv[2]): print(row[0])";
+                let output = Command::new("python3").args(["-c", script]).arg(path).arg(statement).output();
+                let output = output.expect("python3");
+                assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+                String::from_utf8_lossy(&output.stdout).into_owned()
+            }
+            Self::Postgres(_) => psql(&self.url(), statement),
+        };
+        text.lines().map(str::to_owned).collect()
+    }
+    /// PostgreSQL alone: runs a statement beside the test, which may take its time.
+    ///
+    /// # Panics
+    /// When there is no `psql`.
+    #[must_use]
+    pub fn beside(&self, statement: &str) -> Child {
+        let mut psql = Command::new(program("psql"));
+        psql.args([&self.url(), "-qXAtc", statement]).stdout(Stdio::null()).spawn().expect("psql")
+    }
     /// Everything in it, as bytes: to look for what must not be there.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {

@@ -67,6 +67,8 @@ pub struct Script {
     pub reasoning: u64,
     /// How usage is told.
     pub usage: UsageTold,
+    /// A further member of the usage object.
+    pub usage_more: Option<Value>,
     /// Whether the chunks before the last carry `"usage":null` when usage is asked for, as OpenAI's do.
     pub usage_null: bool,
     /// Stalls before this chunk until [`FakeUpstream::release`].
@@ -85,6 +87,8 @@ pub struct Script {
     pub huge_line: u64,
     /// Claims a content-encoding.
     pub encoding: Option<String>,
+    /// Refuses a request that has a member of this name, as strict servers do.
+    pub refuses: Option<String>,
     /// Says `retry-after`.
     pub retry_after: Option<String>,
     /// Closes the connection after the reply without saying so.
@@ -108,6 +112,7 @@ impl Default for Script {
             cached: 0,
             reasoning: 0,
             usage: UsageTold::Right,
+            usage_more: None,
             usage_null: true,
             stall_at: None,
             cut_at: None,
@@ -117,6 +122,7 @@ impl Default for Script {
             garbage: None,
             huge_line: 0,
             encoding: None,
+            refuses: None,
             retry_after: None,
             hang_up_after: false,
             text: "Hello there.".into(),
@@ -155,6 +161,7 @@ impl Script {
                 Some("twice") => UsageTold::Twice,
                 Some(other) => panic!("no such way to tell usage: {other}"),
             },
+            usage_more: members.get("usage_more").cloned(),
             usage_null: flag("usage_null").unwrap_or(plain.usage_null),
             stall_at: number("stall_at"),
             cut_at: number("cut_at"),
@@ -164,6 +171,7 @@ impl Script {
             garbage: text("garbage"),
             huge_line: number("huge_line").unwrap_or(0),
             encoding: text("encoding"),
+            refuses: text("refuses"),
             retry_after: text("retry_after"),
             hang_up_after: flag("hang_up_after").unwrap_or(false),
             text: text("text").unwrap_or(plain.text),
@@ -189,6 +197,8 @@ impl Script {
         "garbage",
         "huge_line",
         "encoding",
+        "refuses",
+        "usage_more",
         "retry_after",
         "hang_up_after",
         "text",
@@ -221,6 +231,9 @@ impl Script {
                 usage["completion_tokens"] = json!(output as i64);
                 usage["prompt_tokens_details"] = json!({"cached_tokens": self.cached});
                 usage["completion_tokens_details"] = json!({"reasoning_tokens": self.reasoning});
+            }
+            if let Some(more) = &self.usage_more {
+                usage["more"] = more.clone();
             }
             usage
         };
@@ -262,7 +275,11 @@ pub fn render(script: &Script, endpoint: Endpoint, model: &str, stream: bool, as
         return vec![garbage.clone().into()];
     }
     if script.status >= 400 {
-        let error = json!({"error": {"message": format!("the upstream says {}", script.status), "type": "upstream_type", "param": null, "code": script.code}});
+        let message = match &script.refuses {
+            Some(name) => format!("Unrecognized request argument supplied: {name}"),
+            None => format!("the upstream says {}", script.status),
+        };
+        let error = json!({"error": {"message": message, "type": "upstream_type", "param": null, "code": script.code}});
         return vec![error.to_string().into()];
     }
     if !stream {
@@ -524,6 +541,9 @@ async fn answer(
     let mut members = shared.usual.lock().expect("lock").clone();
     members.extend(json["fake"].as_object().cloned().unwrap_or_default());
     let mut script = Script::from_members(&members);
+    if script.refuses.as_ref().is_some_and(|name| !json[name].is_null()) {
+        script.status = 400;
+    }
     if script.obeys {
         script.says = Some(Script::order(&json).unwrap_or_else(|| "NO ANSWER".to_owned()));
     }

@@ -24,7 +24,8 @@ const QUESTION: Duration = Duration::from_millis(20);
 const AT_ONCE: usize = 50;
 /// … which comes back in this time.
 const PAUSE: Duration = Duration::from_secs(13);
-const SEARCHES: [&str; 8] = ["rotate", "revoke a k", "prom", "tls", "base url openai", "mat khau", "usage csv", "nothing like it"];
+const SEARCHES: [&str; 8] =
+    ["rotate", "revoke a k", "prom", "tls", "base url openai", "mat khau", "usage csv", "nothing like it"];
 
 /// Measures.
 pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
@@ -100,7 +101,12 @@ fn questions() -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(path)?;
     let asked = text.lines().filter_map(|line| line.strip_prefix("ask = \"")?.strip_suffix('"'));
     let encoded = |question: &str| -> String {
-        question.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") }).collect()
+        question
+            .bytes()
+            .map(
+                |byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") },
+            )
+            .collect()
     };
     Ok(asked.map(|question| format!("/docs/index.md?ask={}", encoded(question))).collect())
 }

@@ -13,7 +13,7 @@ use crate::usage::Units;
 const NANO: u64 = 1_000_000_000;
 
 /// Three upper-case letters (ISO 4217).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
 /// A non-negative decimal amount with at most nine places, kept in nano-units.
@@ -23,6 +23,10 @@ pub struct Price(u64);
 /// What something cost, in nano-units of its currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Cost(i64);
+
+/// Costs by currency: those in different ones are never added to one another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Costs(Vec<(Currency, Cost)>);
 
 /// The text is no amount or currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +45,9 @@ impl Default for Currency {
     }
 }
 impl Currency {
+    /// What is no currency (ISO 4217): of a cost whose model is not known.
+    pub const NONE: Self = Self(*b"XXX");
+
     /// The three letters.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -114,6 +121,40 @@ impl Cost {
         Self(self.0.saturating_add(other.0))
     }
 }
+impl Costs {
+    /// A cost in one currency.
+    #[must_use]
+    pub fn of(currency: Currency, cost: Cost) -> Self {
+        Self(vec![(currency, cost)])
+    }
+    /// Adds a cost to what is there in its currency.
+    pub fn add(&mut self, currency: Currency, cost: Cost) {
+        match self.0.binary_search_by_key(&currency, |(known, _)| *known) {
+            Ok(at) => {
+                if let Some((_, sum)) = self.0.get_mut(at) {
+                    *sum = sum.plus(cost);
+                }
+            }
+            Err(at) => self.0.insert(at, (currency, cost)),
+        }
+    }
+    /// All of them, by the letters of their currencies; costs of nothing too.
+    pub fn iter(&self) -> impl Iterator<Item = (Currency, Cost)> + '_ {
+        self.0.iter().copied()
+    }
+    /// The cost and its currency, where it is in one. What costs nothing costs nothing in any currency, and says which
+    /// only where there is no choice.
+    #[must_use]
+    pub fn only(&self) -> Option<(Cost, Option<Currency>)> {
+        let mut charged = self.iter().filter(|(_, cost)| *cost != Cost::default());
+        match (charged.next(), charged.next(), self.0.as_slice()) {
+            (Some((currency, cost)), None, _) => Some((cost, Some(currency))),
+            (None, _, [(currency, cost)]) => Some((*cost, Some(*currency))),
+            (None, ..) => Some((Cost::default(), None)),
+            _ => None,
+        }
+    }
+}
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 < 0 {
@@ -177,6 +218,20 @@ pub struct PriceList {
 }
 
 impl PriceList {
+    /// Whether use costs nothing.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        let nothing = |price: Option<Price>| price.unwrap_or_default() == Price::default();
+        [
+            Some(self.input_per_million),
+            Some(self.output_per_million),
+            self.cached_input_per_million,
+            self.image_per_million,
+            self.audio_second_per_million,
+        ]
+        .into_iter()
+        .all(nothing)
+    }
     /// The cost of `units`, rounded half up to a nano-unit, at most what a [`Cost`] holds.
     #[must_use]
     pub fn cost(&self, units: &Units) -> Cost {
@@ -212,6 +267,24 @@ mod tests {
             assert_eq!(wrong.parse::<Price>(), Err(MoneyError::Amount), "{wrong}");
         }
         assert_eq!(Cost::from_nanos(-1_500_000_000).to_string(), "-1.50");
+    }
+
+    #[test]
+    fn costs_in_different_currencies_are_never_one_amount() {
+        let of = |letters: &str| letters.parse::<Currency>().unwrap();
+        let (usd, eur, cost) = (of("USD"), of("EUR"), Cost::from_nanos);
+        let mut costs = Costs::default();
+        assert_eq!(costs.only(), Some((cost(0), None)));
+        costs.add(usd, cost(0));
+        assert_eq!(costs.only(), Some((cost(0), Some(usd))));
+        costs.add(eur, cost(0));
+        assert_eq!(costs.only(), Some((cost(0), None)), "nothing, of nothing in particular");
+        costs.add(eur, cost(3));
+        costs.add(eur, cost(4));
+        assert_eq!(costs.only(), Some((cost(7), Some(eur))), "what is free adds no currency");
+        costs.add(usd, cost(1));
+        assert_eq!(costs.only(), None);
+        assert_eq!(costs.iter().collect::<Vec<_>>(), [(eur, cost(7)), (usd, cost(1))]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     catalog::{Model, Upstream},
     id::{Id, No},
     key::Key,
-    money::Cost,
+    money::{Cost, Costs},
     name::{Label, ModelName},
     secret::KeyHint,
     time::Timestamp,
@@ -164,6 +164,8 @@ pub struct Settlement {
     pub cost: Cost,
     /// What the upstream calls the answer (`id` of its body), at most 64 bytes; an attribute, never a key.
     pub upstream_id: Option<String>,
+    /// The upstream's usage object as it came, where it says more than `units` do, or is suspect.
+    pub upstream_usage: Option<String>,
 }
 
 impl Settlement {
@@ -232,7 +234,7 @@ pub struct UsageSums {
     pub failed: u64,
     /// The units.
     pub units: Units,
-    /// The cost.
+    /// The costs of all, whatever their currencies: see [`UsageRow::costs`].
     pub cost: Cost,
     /// Attempts by class, in the order of [`UsageClass::ALL`].
     pub by_class: [u64; 4],
@@ -253,4 +255,6 @@ pub struct UsageRow {
     pub model: Option<ModelName>,
     /// The sums.
     pub sums: UsageSums,
+    /// What of the cost is in which currency; `None` where that was not read.
+    pub costs: Option<Costs>,
 }

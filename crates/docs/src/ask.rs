@@ -43,10 +43,10 @@ const EXCERPT: usize = 280;
 /// What a word counts that stands in the headings above a sentence.
 const ABOVE: f32 = 0.5;
 /// What it counts that a sentence is the first of its passage: pages say first what they are about.
-const FIRST: f32 = 0.2;
+const FIRST: f32 = 0.3;
 
 /// What it costs that a sentence is of the next source.
-const BEHIND: f32 = 0.2;
+const BEHIND: f32 = 0.4;
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -82,7 +82,8 @@ impl Folder {
                     folder.pages.push(OwnPage { name, text });
                 }
                 Ok((Kind::Page(_), _)) => {
-                    let problem = format!("there are more than {MOST_PAGES} pages; this one and those after it are left out");
+                    let problem =
+                        format!("there are more than {MOST_PAGES} pages; this one and those after it are left out");
                     folder.faults.push(FolderFault::new(&path, problem));
                     break;
                 }
@@ -170,7 +171,8 @@ fn page_name(name: &Path) -> Result<Kind, String> {
     let rule = "a page's name has small letters, digits, - and _";
     let name = name.to_str().and_then(|name| name.strip_suffix(".md")).ok_or(rule)?;
     let fits = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
     };
     if name.len() > LONGEST_NAME {
         return Err(format!("a page's name has at most {LONGEST_NAME} characters"));

@@ -284,9 +284,7 @@ fn passages(
             }
             Event::End(TagEnd::TableCell) => gather.text.push_str(" · "),
             Event::Start(Tag::List(_) | Tag::Item | Tag::Paragraph) if !in_code => gather.block(false),
-            Event::End(
-                TagEnd::Paragraph | TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead | TagEnd::HtmlBlock,
-            ) => {
+            Event::End(TagEnd::Paragraph | TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead | TagEnd::HtmlBlock) => {
                 gather.block(false);
                 gather.cut_if_long(range.end);
             }
@@ -389,8 +387,10 @@ mod tests {
         let (_, passages) = rendered(
             "# T\n\nIntro. More\nof it.\n\n## A\n\n- one\n- two\n  - three\n\n```sh\nrun\n```\n\n### A1\n\n| k | v |\n|---|---|\n| `x` | y |\n\n## B\n\n## C\n\nEnd.\n",
         );
-        let seen: Vec<_> =
-            passages.iter().map(|passage| (passage.headings.join(">"), passage.anchor.as_deref(), passage.text())).collect();
+        let seen: Vec<_> = passages
+            .iter()
+            .map(|passage| (passage.headings.join(">"), passage.anchor.as_deref(), passage.text()))
+            .collect();
         assert_eq!(
             seen,
             [
@@ -412,7 +412,9 @@ mod tests {
             "# T\n\n![The <list> of \"keys\"](../screenshots/keys.png) ![gone](../screenshots/gone.png) ![out](../../README.md)\n",
         );
         assert!(
-            page.html.contains("<img src=\"/docs/screenshots/keys.png\" alt=\"The &lt;list&gt; of &quot;keys&quot;\" width=\""),
+            page.html.contains(
+                "<img src=\"/docs/screenshots/keys.png\" alt=\"The &lt;list&gt; of &quot;keys&quot;\" width=\""
+            ),
             "{}",
             page.html
         );
@@ -433,8 +435,33 @@ mod tests {
 
     /// The elements that a page may be made of.
     const ELEMENTS: [&str; 27] = [
-        "a", "blockquote", "br", "button", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol",
-        "p", "pre", "span", "strong", "table", "tbody", "td", "th", "thead",
+        "a",
+        "blockquote",
+        "br",
+        "button",
+        "code",
+        "del",
+        "div",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "img",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "span",
+        "strong",
+        "table",
+        "tbody",
+        "td",
+        "th",
+        "thead",
     ];
 
     proptest::proptest! {

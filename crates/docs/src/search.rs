@@ -138,7 +138,9 @@ pub(crate) fn excerpt(passage: &Passage, terms: &[Term], length: usize) -> Vec<P
     let before = length / 4;
     let from = found.first().map_or(0, |(from, _)| *from);
     let from = line.get(..from).map_or(0, |head| cut(head, before));
-    let to = line.get(from..).map_or(line.len(), |rest| from + rest.char_indices().nth(length).map_or(rest.len(), |(at, _)| at));
+    let to = line
+        .get(from..)
+        .map_or(line.len(), |rest| from + rest.char_indices().nth(length).map_or(rest.len(), |(at, _)| at));
     let mut pieces = Vec::new();
     let mut add = |text: Option<&str>, found: bool| {
         if let Some(text) = text.filter(|text| !text.is_empty()) {

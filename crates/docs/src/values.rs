@@ -56,7 +56,8 @@ impl Values {
         while let Some((before, behind)) = page.get(at..).and_then(|rest| rest.split_once("{{")) {
             let begins = at + before.len();
             filled.push_str(before);
-            let value = behind.split_once("}}").and_then(|(name, _)| Some((name, self.value(name, places.at(begins), lang)?)));
+            let value =
+                behind.split_once("}}").and_then(|(name, _)| Some((name, self.value(name, places.at(begins), lang)?)));
             match value {
                 Some((name, value)) => {
                     filled.push_str(&value);
@@ -96,8 +97,9 @@ impl Values {
         }
         let quote = if place == Place::Prose { "`" } else { "" };
         let named = self.models.iter().take(MOST_MODELS_NAMED);
-        let named: Vec<String> =
-            named.map(|model| format!("{quote}{}{quote}", placed(model, if quote.is_empty() { place } else { Place::Code }))).collect();
+        let named: Vec<String> = named
+            .map(|model| format!("{quote}{}{quote}", placed(model, if quote.is_empty() { place } else { Place::Code })))
+            .collect();
         let mut list = named.join(", ");
         let left = self.models.len().saturating_sub(MOST_MODELS_NAMED);
         if left > 0 {
@@ -150,12 +152,20 @@ fn placed(text: &str, place: Place) -> String {
             Place::Prose => {
                 let begins_a_list = placed.is_empty() && matches!(letter, '-' | '+' | '=')
                     || letter == '.' && placed.bytes().all(|byte| byte.is_ascii_digit());
-                if begins_a_list || matches!(letter, '\\' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '#' | '!' | '~' | '{' | '}' | '(' | ')' | '$') {
+                if begins_a_list
+                    || matches!(
+                        letter,
+                        '\\' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '#' | '!' | '~' | '{' | '}' | '(' | ')' | '$'
+                    )
+                {
                     placed.push('\\');
                 }
                 placed.push(letter);
             }
-            Place::Address if letter.is_whitespace() || matches!(letter, '(' | ')' | '<' | '>' | '"' | '\'' | '\\' | '{' | '}') => {
+            Place::Address
+                if letter.is_whitespace()
+                    || matches!(letter, '(' | ')' | '<' | '>' | '"' | '\'' | '\\' | '{' | '}') =>
+            {
                 for byte in letter.encode_utf8(&mut [0; 4]).bytes() {
                     let _ = write!(placed, "%{byte:02X}");
                 }

@@ -101,7 +101,8 @@ fn links_of_the_repository_s_own_pages_lead_to_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut faults = Vec::new();
     let decisions = std::fs::read_dir(root.join("docs/decisions")).unwrap().map(|entry| entry.unwrap().path());
-    let files = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root.join(name));
+    let files =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root.join(name));
     for file in files.into_iter().chain(decisions) {
         let text = std::fs::read_to_string(&file).unwrap();
         for event in pulldown_cmark::Parser::new(&text) {

@@ -92,7 +92,11 @@ fn questions_are_answered_from_the_right_page_and_others_are_not_answered() {
                 answer.confidence,
                 asked.ask,
                 if answer.says { "" } else { " (does not say)" },
-                if said { String::new() } else { format!("\n        said: {texts:?}\n        expected: {:?} of {}", asked.sentence, asked.page) },
+                if said {
+                    String::new()
+                } else {
+                    format!("\n        said: {texts:?}\n        expected: {:?} of {}", asked.sentence, asked.page)
+                },
             );
         }
     }
@@ -101,7 +105,10 @@ fn questions_are_answered_from_the_right_page_and_others_are_not_answered() {
         let answer = asked.answer(&docs);
         refused += usize::from(!answer.says);
         if answer.says {
-            println!("SAYS  {:.2} {:?} -> {} {:?}", answer.confidence, asked.ask, answer.sources[0].address, answer.sentences[0].text);
+            println!(
+                "SAYS  {:.2} {:?} -> {} {:?}",
+                answer.confidence, asked.ask, answer.sources[0].address, answer.sentences[0].text
+            );
         }
     }
     let (questions, others) = (set.question.len(), set.unanswered.len());
@@ -124,7 +131,8 @@ fn questions_are_answered_from_the_right_page_and_others_are_not_answered() {
 fn questions_that_were_not_tuned_with_come_right_too() {
     let docs = docs();
     let set: Set = toml::from_str(include_str!("held_out.toml")).unwrap();
-    let first = |asked: &Asked| asked.answer(&docs).sources.first().is_some_and(|source| asked.is_answered_by(&source.page));
+    let first =
+        |asked: &Asked| asked.answer(&docs).sources.first().is_some_and(|source| asked.is_answered_by(&source.page));
     let right = set.question.iter().filter(|asked| first(asked)).count();
     let refused = set.unanswered.iter().filter(|asked| !asked.answer(&docs).says).count();
     println!(
@@ -143,7 +151,8 @@ fn questions_that_were_not_tuned_with_come_right_too() {
 fn the_bar() {
     let docs = docs();
     let set = set("questions.toml");
-    let confidence = |asked: &[Asked]| -> Vec<f32> { asked.iter().map(|asked| asked.answer(&docs).confidence).collect() };
+    let confidence =
+        |asked: &[Asked]| -> Vec<f32> { asked.iter().map(|asked| asked.answer(&docs).confidence).collect() };
     let (said, unsaid) = (confidence(&set.question), confidence(&set.unanswered));
     println!("bar   answered though it is there   not answered though it is not");
     for bar in (20..=80).step_by(5).map(|bar| bar as f32 / 100.0) {
@@ -158,7 +167,8 @@ fn the_bar() {
 fn every_expected_sentence_is_on_its_page() {
     let docs = docs();
     for asked in set("questions.toml").question {
-        let passages = docs.passages(asked.lang()).iter().filter(|passage| passage.page.rsplit('/').next() == Some(&asked.page));
+        let passages =
+            docs.passages(asked.lang()).iter().filter(|passage| passage.page.rsplit('/').next() == Some(&asked.page));
         let texts: Vec<String> = passages.map(tollgate_docs::Passage::text).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         assert!(asked.is_said_by(&texts), "{:?} is not on {}", asked.sentence, asked.page);

@@ -23,7 +23,7 @@ use tollgate_core::{
     catalog::OnClientGone,
     usage::{Outcome, Request, Settlement},
 };
-use tollgate_wire::{Endpoint, ErrorCode, StreamMeter, UsageReport, UsageShown};
+use tollgate_wire::{Endpoint, ErrorCode, StreamMeter, UsageReport, UsageShown, stream::USAGE_TEXT_MAX, usage::Told};
 
 use crate::{
     access_log::LogLine,
@@ -96,8 +96,32 @@ struct Attempt {
     first_byte: Option<Duration>,
     heard_at: Instant,
     counted: Counted,
+    told: ToldTexts,
     delivered: u64,
     progress_at: Instant,
+}
+
+/// What is recorded of an answer beside its figures, for whoever looks into one attempt later.
+#[derive(Default)]
+struct ToldTexts {
+    id: Option<String>,
+    usage: Option<String>,
+}
+
+impl ToldTexts {
+    fn of(told: &Told<'_>) -> Self {
+        let keeps = told.usage.is_some_and(|usage| usage.is_worth_keeping_whole());
+        let usage = told.usage_text.filter(|text| keeps && text.len() <= USAGE_TEXT_MAX);
+        Self { id: told.id.map(text), usage: usage.map(text) }
+    }
+    fn of_stream(meter: &StreamMeter) -> Self {
+        let there = |bytes: &[u8]| (!bytes.is_empty()).then(|| text(bytes));
+        Self { id: there(meter.id()), usage: there(meter.usage_text()) }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 enum Counted {
@@ -208,6 +232,7 @@ impl Inner {
             first_byte: None,
             heard_at: now,
             counted: Counted::Nothing,
+            told: ToldTexts::default(),
             delivered: 0,
             progress_at: now,
         });
@@ -308,6 +333,10 @@ impl Inner {
         let total = attempt.began.elapsed();
         let known = attempt.known();
         let figures = figures(known, &attempt.intent);
+        if let Counted::Stream(meter) = &attempt.counted {
+            attempt.told = ToldTexts::of_stream(meter);
+        }
+        let told = std::mem::take(&mut attempt.told);
         let intent = &attempt.intent;
         let settlement = Settlement {
             attempt: intent.attempt,
@@ -328,7 +357,8 @@ impl Inner {
             first_byte_us: attempt.first_byte.map(micros),
             total_us: micros(total),
             cost: intent.price.cost(&figures.units),
-            upstream_id: None,
+            upstream_id: told.id,
+            upstream_usage: told.usage,
         };
         let result = self.worker.journal(|lane| lane.settle(&settlement));
         self.log.outcome.set(Some(outcome));

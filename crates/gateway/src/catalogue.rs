@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct UpstreamEntry {
     /// Tells this state of the upstream from every other in this process.
     pub revision: u64,
     pub health: Health,
+    /// It takes no `stream_options`: learned from an answer, kept as long as this state of the upstream is.
+    pub usage_refused: AtomicBool,
     pub metrics: UpstreamMetrics,
     pub host: HeaderValue,
     /// Its credential in the header where it expects it; sensitive.
@@ -87,6 +89,7 @@ impl UpstreamEntry {
         Ok(Self {
             revision: REVISIONS.fetch_add(1, Ordering::Relaxed),
             health: Health::new(),
+            usage_refused: AtomicBool::new(false),
             metrics,
             host: HeaderValue::from_str(base.authority()).map_err(|_| UnusableUpstream)?,
             credential: credential.transpose()?,

@@ -312,6 +312,7 @@ fn shipper_start(mut shipper: Shipper<StoreSink>, node: Arc<Node>) -> Result<Par
         tokio::select! {
             never = shipper.run() => match never {},
             never = callers::run(Arc::clone(&node)) => match never {},
+            never = journal::space::watch(Arc::clone(&node.journal), &node.options.journal.directory) => match never {},
             () = stopped(&mut stopping) => {}
         }
         callers::write(&node).await;

@@ -32,8 +32,8 @@
 //! 5. *Enough is kept.* Segments are deleted only when all in them is shipped, the store has it on disk,
 //!    and a carry file with the attempts that are still open is; a lane is renamed before it is deleted
 //!    (`files`).
-//! 6. *Bounded.* Intents are refused when the journal is full, so that progress and settlements of what
-//!    was admitted still fit; memory holds the attempts in flight and one batch a lane.
+//! 6. *Bounded.* Intents are refused when the journal or its disk is full ([`space`]), so that progress and
+//!    settlements of what was admitted still fit; memory holds the attempts in flight and one batch a lane.
 //!
 //! # Recovery
 //! At start every lane found is old: it is brought to the disk, read from its beginning, shipped from
@@ -53,6 +53,7 @@ pub mod record;
 pub mod ship;
 #[cfg(test)]
 mod simulation;
+pub(crate) mod space;
 #[cfg(test)]
 mod tests;
 
@@ -151,7 +152,7 @@ pub enum JournalError {
         /// Why.
         source: io::Error,
     },
-    /// Its size limit is reached, since nothing could be shipped for long: admit nothing.
+    /// Its size limit is reached, since nothing could be shipped for long, or its disk is nearly full: admit nothing.
     #[error("the journal is full")]
     Full,
     /// A write or sync failed: admit nothing, and restart.
@@ -172,7 +173,7 @@ pub enum Health {
     Good,
     /// Yes, but not for long if nothing can be shipped.
     NearlyFull,
-    /// No, until something is shipped.
+    /// No, until something is shipped, or the disk has room again.
     Full,
     /// No, until a restart.
     Broken,
@@ -184,6 +185,7 @@ pub struct Status {
     max_bytes: u64,
     bytes: AtomicU64,
     broken: AtomicBool,
+    disk_low: AtomicBool,
     pub(crate) lanes: AtomicU64,
     pub(crate) unshipped_records: AtomicU64,
     pub(crate) shipped_settlements: AtomicU64,
@@ -200,6 +202,7 @@ impl Status {
             max_bytes,
             bytes: zero(),
             broken: AtomicBool::new(false),
+            disk_low: AtomicBool::new(false),
             lanes: zero(),
             unshipped_records: zero(),
             shipped_settlements: zero(),
@@ -214,7 +217,7 @@ impl Status {
         let (bytes, below) = (self.bytes(), self.intents_below());
         if self.broken.load(Ordering::Relaxed) {
             Health::Broken
-        } else if bytes >= below {
+        } else if self.takes_no_intents() {
             Health::Full
         } else if bytes >= part(below, WARN_AT) {
             Health::NearlyFull
@@ -256,6 +259,9 @@ impl Status {
         Duration::from_millis(self.behind_ms.load(Ordering::Relaxed))
     }
 
+    fn takes_no_intents(&self) -> bool {
+        self.bytes() >= self.intents_below() || self.disk_low.load(Ordering::Relaxed)
+    }
     fn intents_below(&self) -> u64 {
         part(self.max_bytes, INTENTS_STOP_AT)
     }

@@ -70,6 +70,7 @@ pub(crate) struct Metrics {
     first_byte: Family<OneModel, Histogram>,
     attempts: Family<UpstreamLabels, Counter>,
     upstream_up: Family<OneUpstream, Gauge>,
+    usage_refused: Family<OneUpstream, Gauge>,
     pub in_flight: Gauge,
     pub connections: Gauge,
     pub connections_refused: Counter,
@@ -115,6 +116,8 @@ pub(crate) struct UpstreamMetrics {
     pub answered: Counter,
     pub failed: Counter,
     pub up: Gauge,
+    /// It takes no `stream_options`.
+    pub usage_refused: Gauge,
 }
 
 impl Metrics {
@@ -143,6 +146,7 @@ impl Metrics {
             first_byte: Family::default(),
             attempts: Family::default(),
             upstream_up: Family::default(),
+            usage_refused: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
@@ -176,6 +180,8 @@ impl Metrics {
         registry.register_with_unit("first_byte", help, Unit::Seconds, metrics.first_byte.clone());
         registry.register("upstream_attempts", "Attempts, by upstream and result", metrics.attempts.clone());
         registry.register("upstream_up", "Whether an upstream is healthy", metrics.upstream_up.clone());
+        let help = "Whether an upstream refuses to report usage in streams, which are estimated then";
+        registry.register("upstream_usage_refused", help, metrics.usage_refused.clone());
         metrics
     }
 
@@ -208,13 +214,18 @@ impl Metrics {
     pub fn upstream(&self, name: &Slug) -> UpstreamMetrics {
         let attempts =
             |result| self.attempts.get_or_create_owned(&UpstreamLabels { upstream: name.as_str().to_owned(), result });
-        let up = self.upstream_up.get_or_create_owned(&OneUpstream { upstream: name.as_str().to_owned() });
+        let one = OneUpstream { upstream: name.as_str().to_owned() };
+        let up = self.upstream_up.get_or_create_owned(&one);
         up.set(1);
-        UpstreamMetrics { answered: attempts("answered"), failed: attempts("failed"), up }
+        let usage_refused = self.usage_refused.get_or_create_owned(&one);
+        usage_refused.set(0);
+        UpstreamMetrics { answered: attempts("answered"), failed: attempts("failed"), up, usage_refused }
     }
-    /// An upstream is gone: so is its gauge.
+    /// An upstream is gone: so are its gauges.
     pub fn upstream_forget(&self, name: &Slug) {
-        self.upstream_up.remove(&OneUpstream { upstream: name.as_str().to_owned() });
+        let one = OneUpstream { upstream: name.as_str().to_owned() };
+        self.upstream_up.remove(&one);
+        self.usage_refused.remove(&one);
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Seconds after which a client may try again where nothing better is known.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+pub(crate) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// Headers of an upstream's answer that are passed on.
 const PASSED: [HeaderName; 5] = [
     CONTENT_TYPE,

@@ -14,7 +14,7 @@ mod tests {
     use tollgate_gateway::{ReadyState, journal::SyncMode};
     use tollgate_store::keys::{KeyEdit, KeyTransition};
 
-    use crate::support::{Echo, Fixture, Script, Setup, chat, events};
+    use crate::support::{Echo, Fixture, Panics, Script, Setup, chat, events};
 
     const ACTOR: Actor = Actor::system("test");
 
@@ -282,6 +282,20 @@ mod tests {
         assert_eq!(answer.text(), "POST /api/v1/keys?x=1 from 127.0.0.1, 2 bytes");
         assert!(answer.header("x-request-id").starts_with("req_"));
         assert_eq!(fixture.get("/v1/models").await.header("content-type"), "application/json");
+        fixture.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_program_is_one_answer_of_500_and_stops_nothing() {
+        let whole = Script::whole(200, r#"{"usage":{"prompt_tokens":1,"completion_tokens":1}}"#);
+        let setup = Setup { management: Some(Arc::new(Panics)), ..Setup::default() };
+        let fixture = Fixture::start_with(vec![whole], setup).await;
+        for _ in 0..3 {
+            let answer = fixture.get("/api/v1/keys").await;
+            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"));
+            assert!(answer.header("x-request-id").starts_with("req_"));
+        }
+        assert_eq!(fixture.post("/v1/chat/completions", &chat(false)).await.status, StatusCode::OK);
         fixture.stop().await;
     }
 

@@ -231,7 +231,13 @@
   });
 
   // On a phone the sections are a row that scrolls: the one that one is in is seen.
-  document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  // Not by scrollIntoView: the first Tab of a page would then begin behind it, and miss the way to the content.
+  const current = document.querySelector(".side [aria-current]");
+  const side = current?.closest(".side");
+  if (side) {
+    const [inner, outer] = [current, side].map((element) => element.getBoundingClientRect());
+    side.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
+  }
 
   enliven(document);
 })();

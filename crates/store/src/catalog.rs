@@ -103,7 +103,7 @@ pub struct ModelEdit {
     pub context_window: Option<Option<u64>>,
     /// Another ceiling, or none.
     pub max_output_tokens: Option<Option<u64>>,
-    /// Other prices: count for attempts that begin from now on.
+    /// Other prices: count for attempts that begin from now on. In the same currency, unless nothing was ever charged.
     pub price: Option<PriceList>,
     /// Other upstreams.
     pub served_by: Option<Vec<ServedByName>>,
@@ -216,7 +216,8 @@ impl Store {
     /// Edits a model.
     ///
     /// # Errors
-    /// [`crate::StoreError::VersionConflict`], an unknown upstream, or when the store fails.
+    /// [`crate::StoreError::VersionConflict`], an unknown upstream, [`crate::StoreError::State`] for another currency of
+    /// prices that were charged, or when the store fails.
     pub async fn model_edit(
         &self,
         actor: &Actor,
@@ -256,7 +257,7 @@ impl Store {
     /// (sealed bytes differ each time), so that a start with an unchanged file changes nothing.
     ///
     /// # Errors
-    /// An unknown upstream, or when the store fails.
+    /// An unknown upstream, another currency as in [`Store::model_edit`], or when the store fails.
     pub async fn catalog_apply(
         &self,
         actor: &Actor,

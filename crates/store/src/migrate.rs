@@ -64,6 +64,21 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../migrations/sqlite/0011_journal_gaps.sql"),
         postgres: include_str!("../migrations/postgres/0011_journal_gaps.sql"),
     },
+    Step {
+        version: 12,
+        sqlite: include_str!("../migrations/sqlite/0012_upstream_usage.sql"),
+        postgres: include_str!("../migrations/postgres/0012_upstream_usage.sql"),
+    },
+    Step {
+        version: 13,
+        sqlite: include_str!("../migrations/sqlite/0013_request_days.sql"),
+        postgres: include_str!("../migrations/postgres/0013_request_days.sql"),
+    },
+    Step {
+        version: 14,
+        sqlite: include_str!("../migrations/sqlite/0014_token_repeats.sql"),
+        postgres: include_str!("../migrations/postgres/0014_token_repeats.sql"),
+    },
 ];
 /// The step that keeps each key's prefix with it.
 const KEY_PREFIX: i64 = 2;

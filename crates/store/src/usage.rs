@@ -4,7 +4,9 @@
 //! instant when it began. So any report over any whole minutes adds up to the same sums, however it is grouped.
 
 mod buckets;
+mod costs;
 mod cover;
+mod days;
 mod grain;
 mod lanes;
 mod lines;
@@ -134,15 +136,27 @@ impl Store {
             })
             .collect()
     }
-    /// A report. Rows in order of time, then account, key and model; rows without any attempt are left out.
+    /// How many records of journals were found to be lost from `from` to `to`: so many attempts at most are in no report.
     ///
     /// # Errors
-    /// [`crate::StoreError::State`] where it would have more than [`Store::MOST_USAGE_ROWS`] rows; when the store fails.
+    /// When the store fails.
+    pub async fn journal_records_lost(&self, from: Timestamp, to: Timestamp) -> Result<u64> {
+        let sql = "SELECT CAST(COALESCE(SUM(records), 0) AS BIGINT) FROM journal_gaps WHERE noticed_at >= $1 AND noticed_at < $2";
+        let row = self.pools().row(sql, values![from, to]).await?;
+        row.map_or(Ok(0), |row| row.columns().next())
+    }
+    /// A report. Rows in order of time, then account, key and model; rows without any attempt are left out. All have
+    /// their costs by currency.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::State`] where it would have more than [`Store::MOST_USAGE_ROWS`] rows, also those that tell
+    /// models apart where these have several currencies; when the store fails.
     pub async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<UsageRow>> {
         self.report(query).await
     }
     /// The `most` largest rows of a report and the sum of the others, together exactly what [`Store::usage_report`] gives.
-    /// For a page with the largest of many keys: names are read and rows are made only for what it shows.
+    /// For a page with the largest of many keys: names are read and rows are made only for what it shows. Rows have their
+    /// costs by currency where they tell models apart, or all models have the same.
     ///
     /// # Errors
     /// [`crate::StoreError::State`] where it would choose among more than 250,000; when the store fails.
@@ -228,8 +242,8 @@ impl Store {
     pub async fn model_numbers(&self, names: &[ModelName]) -> Result<Vec<No<Model>>> {
         self.models_named(names).await
     }
-    /// Deletes request rows that began before `before`, and minute rollups before `minutes_before`, in small steps;
-    /// returns how many rows went.
+    /// Deletes request rows that began before `before`, whole days of them at once where they have partitions, and minute
+    /// rollups before `minutes_before`, in small steps; returns how many rows and partitions went.
     ///
     /// # Errors
     /// When the store fails.

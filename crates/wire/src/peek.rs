@@ -132,6 +132,11 @@ impl Peeked {
     pub fn stream(&self) -> bool {
         self.stream
     }
+    /// Whether the client says anything of `stream_options` itself.
+    #[must_use]
+    pub fn names_stream_options(&self) -> bool {
+        matches!(&self.stream_options, StreamOptions::Object { .. })
+    }
     /// Whether the client itself asks for the usage chunk at the end of a stream.
     #[must_use]
     pub fn include_usage(&self) -> bool {

@@ -78,6 +78,11 @@ pub struct Broken {
     cause: TooLong,
 }
 
+/// The most that is kept of an answer's id, in bytes.
+pub const ID_MAX: usize = 256;
+/// The longest usage object that is kept, in bytes.
+pub const USAGE_TEXT_MAX: usize = 4_096;
+
 /// Takes an upstream's event stream chunk by chunk and gives what goes to the client.
 #[derive(Debug)]
 pub struct StreamMeter {
@@ -86,6 +91,9 @@ pub struct StreamMeter {
     scanner: Scanner,
     figures: Option<Figures>,
     observed: Observed,
+    /// The object of the latest figures, where these do not say all of it.
+    usage_text: Vec<u8>,
+    id: Vec<u8>,
     reader: Reader,
     /// Kept for its memory only.
     copied: BytesMut,
@@ -101,6 +109,8 @@ impl StreamMeter {
             scanner: Scanner::new(),
             figures: None,
             observed: Observed::default(),
+            usage_text: Vec::new(),
+            id: Vec::new(),
             reader: Reader::default(),
             copied: BytesMut::new(),
         }
@@ -110,6 +120,18 @@ impl StreamMeter {
     #[must_use]
     pub fn observed(&self) -> &Observed {
         &self.observed
+    }
+
+    /// The object that [`Observed::usage`] was read from, as it came, where it is
+    /// [worth keeping](UsageReport::is_worth_keeping_whole); else empty.
+    #[must_use]
+    pub fn usage_text(&self) -> &[u8] {
+        &self.usage_text
+    }
+    /// What the upstream calls the answer: its first `id`, escapes as they are, at most [`ID_MAX`] bytes of it.
+    #[must_use]
+    pub fn id(&self) -> &[u8] {
+        &self.id
     }
 
     /// Takes the next chunk, as large or small as it came. An event that is not complete is kept back
@@ -168,6 +190,7 @@ impl StreamMeter {
         let facts = data.and_then(|data| self.reader.read(self.endpoint, data).ok());
         let Some(facts) = facts else { return out.copy(event, 0..event.raw().len()) };
         self.observe(&facts);
+        self.keep_texts(&facts, data.unwrap_or_default());
         if facts.is_terminal || self.shown == UsageShown::Hidden && facts.is_usage_chunk {
             return;
         }
@@ -187,6 +210,22 @@ impl StreamMeter {
             }
             (_, Some(data)) => put_rewritten(event, data, edits, out),
             _ => {}
+        }
+    }
+
+    fn keep_texts(&mut self, facts: &Facts, data: &[u8]) {
+        if self.id.is_empty() && !facts.id_at.is_empty() {
+            let id = data.get(facts.id_at.clone()).unwrap_or_default();
+            self.id.extend_from_slice(id.get(..ID_MAX).unwrap_or(id));
+        }
+        if facts.figures.is_some()
+            && let Some(usage) = &self.observed.usage
+        {
+            self.usage_text.clear();
+            let text = data.get(facts.figures_at.clone()).unwrap_or_default();
+            if usage.is_worth_keeping_whole() && text.len() <= USAGE_TEXT_MAX {
+                self.usage_text.extend_from_slice(text);
+            }
         }
     }
 

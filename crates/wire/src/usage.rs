@@ -8,6 +8,8 @@ mod body;
 
 pub use body::{BodyReader, KEPT_MAX};
 
+use std::ops::Range;
+
 use crate::json::{Cursor, Malformed};
 
 /// The largest figure that is believed: JSON numbers beyond are not exact everywhere (RFC 8259, section 6).
@@ -47,26 +49,50 @@ pub struct UsageReport {
     pub reasoning: Option<u64>,
     /// Cohere's unit of rerank.
     pub search_units: Option<u64>,
+    /// The upstream's object holds figures that have no place here.
+    pub says_more: bool,
     /// A figure was negative, fractional, no number or beyond 2^53 (and is left out here), or the
     /// figures contradict each other (and stand here as they came).
     pub suspect: bool,
+}
+
+/// What a whole reply body tells of itself. Its texts are the upstream's own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told<'a> {
+    /// As [`read`] gives it.
+    pub usage: Option<UsageReport>,
+    /// The object that it was read from, as it stands in the body.
+    pub usage_text: Option<&'a [u8]>,
+    /// What the upstream calls the answer: its `id`, a string without its quotes, escapes as they are.
+    pub id: Option<&'a [u8]>,
 }
 
 /// Reads the usage of a whole, unstreamed reply body; [`BodyReader`] does it piece by piece. `None` if it reports none: an error body, a body
 /// without usage, or no JSON.
 #[must_use]
 pub fn read(endpoint: Endpoint, body: &[u8]) -> Option<UsageReport> {
-    read_body(endpoint, body).ok().flatten().map(|figures| figures.report(endpoint))
+    read_told(endpoint, body).usage
 }
 
-fn read_body(endpoint: Endpoint, body: &[u8]) -> Result<Option<Figures>, Malformed> {
+/// Reads the usage of a whole, unstreamed reply body, and what stands beside it.
+#[must_use]
+pub fn read_told(endpoint: Endpoint, body: &[u8]) -> Told<'_> {
+    read_body(endpoint, body).unwrap_or_default()
+}
+
+fn read_body(endpoint: Endpoint, body: &[u8]) -> Result<Told<'_>, Malformed> {
     let mut cursor = Cursor::new(body);
     let mut members = cursor.enter_object()?;
     let (mut figures, mut is_error) = (None, false);
+    let (mut usage_at, mut id): (Range<usize>, _) = (0..0, None);
     while let Some(key) = cursor.key(&mut members)? {
-        let is_null = cursor.next_byte() == Some(b'n');
+        let (start, is_null) = (cursor.at(), cursor.next_byte() == Some(b'n'));
         if key.is("usage") {
-            figures = Figures::read(&mut cursor, body)?.or(figures);
+            if let Some(latest) = Figures::read(&mut cursor, body)? {
+                (figures, usage_at) = (Some(latest), start..cursor.at());
+            }
+        } else if key.is("id") && cursor.next_byte() == Some(b'"') {
+            id = Some(cursor.string()?.inner);
         } else if endpoint == Endpoint::Rerank && key.is("meta") {
             figures = read_cohere(&mut cursor, body)?.or(figures);
         } else {
@@ -76,7 +102,10 @@ fn read_body(endpoint: Endpoint, body: &[u8]) -> Result<Option<Figures>, Malform
         }
     }
     cursor.end()?;
-    Ok(figures.filter(|_| !is_error))
+    Ok(match figures.filter(|_| !is_error) {
+        Some(figures) => Told { usage: Some(figures.report(endpoint)), usage_text: body.get(usage_at), id },
+        None => Told { id, ..Told::default() },
+    })
 }
 
 /// Cohere's `meta`: `billed_units` has what is charged.
@@ -111,6 +140,7 @@ pub(crate) struct Figures {
     cache_read_input: Option<u64>,
     search_units: Option<u64>,
     suspect: bool,
+    says_more: bool,
 }
 
 impl Figures {
@@ -134,10 +164,18 @@ impl Figures {
                 | b"input_tokens_details"
                 | b"completion_tokens_details"
                 | b"output_tokens_details" => figures.details(cursor, text)?,
-                _ => cursor.skip()?,
+                _ => figures.other(cursor, text)?,
             }
         }
-        Ok((figures != Self::default()).then_some(figures))
+        let empty = Self { says_more: figures.says_more, ..Self::default() };
+        Ok((figures != empty).then_some(figures))
+    }
+
+    /// A member that has no place here: nothing is lost where it says nothing, or zero.
+    fn other(&mut self, cursor: &mut Cursor<'_>, text: &[u8]) -> Result<(), Malformed> {
+        let value = cursor.value()?;
+        self.says_more |= !matches!(text.get(value).unwrap_or_default(), b"null" | b"0" | b"{}" | b"[]");
+        Ok(())
     }
 
     /// What a later report of the same reply changes: its figures count, the others stay (Anthropic
@@ -154,6 +192,7 @@ impl Figures {
             cache_read_input: later.cache_read_input.or(self.cache_read_input),
             search_units: later.search_units.or(self.search_units),
             suspect: self.suspect || later.suspect,
+            says_more: self.says_more || later.says_more,
         }
     }
 
@@ -167,6 +206,7 @@ impl Figures {
             cache_written: self.cache_written,
             reasoning: self.reasoning,
             search_units: self.search_units,
+            says_more: self.says_more,
             suspect: self.suspect,
         };
         match endpoint {
@@ -198,7 +238,7 @@ impl Figures {
                 b"cached_tokens" => self.cached = self.figure(cursor, text)?,
                 b"cache_write_tokens" => self.cache_written = self.figure(cursor, text)?,
                 b"reasoning_tokens" => self.reasoning = self.figure(cursor, text)?,
-                _ => cursor.skip()?,
+                _ => self.other(cursor, text)?,
             }
         }
         Ok(())
@@ -218,6 +258,12 @@ impl Figures {
 }
 
 impl UsageReport {
+    /// Whether what it was read from says more than input, output and their cached and reasoning parts, or something that
+    /// cannot be believed.
+    #[must_use]
+    pub fn is_worth_keeping_whole(&self) -> bool {
+        self.suspect || self.says_more || self.cache_written.is_some_and(|n| n > 0) || self.search_units.is_some()
+    }
     fn contradicts_itself(&self) -> bool {
         let part_over_whole =
             |part: Option<u64>, whole: Option<u64>| matches!((part, whole), (Some(part), Some(whole)) if part > whole);
@@ -269,9 +315,32 @@ mod tests {
             cache_written: Some(10),
             reasoning: Some(30),
             search_units: None,
+            says_more: false,
             suspect: false,
         };
         assert_eq!(chat(usage), Some(report));
+    }
+
+    #[test]
+    fn what_has_no_place_among_the_figures_is_told_with_the_object_and_the_id() {
+        let plain = r#"{ "prompt_tokens":3, "completion_tokens":4, "prompt_tokens_details":null, "completion_tokens_details":{"audio_tokens":0,"reasoning_tokens":1}, "x":{} }"#;
+        let body = format!(r#"{{"id":"chatcmpl-7","choices":[{{"id":"no"}}],"usage":{plain}}}"#);
+        let told = read_told(Endpoint::ChatCompletions, body.as_bytes());
+        assert_eq!((told.id, told.usage_text), (Some(&b"chatcmpl-7"[..]), Some(plain.as_bytes())));
+        assert!(!told.usage.unwrap().is_worth_keeping_whole());
+        for more in [
+            json!({"prompt_tokens": 3, "completion_tokens": 4, "service_tier": "priority"}),
+            json!({"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": {"audio_tokens": 2}}),
+            json!({"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": {"cache_write_tokens": 2}}),
+            json!({"prompt_tokens": 3, "completion_tokens": -4}),
+        ] {
+            assert!(chat(more.clone()).unwrap().is_worth_keeping_whole(), "{more}");
+        }
+        assert_eq!(chat(json!({"service_tier": "priority"})), None, "no figure, no usage");
+        let error = r#"{"id":"a","error":{"message":"x"},"usage":{"prompt_tokens":3}}"#;
+        let told = read_told(Endpoint::ChatCompletions, error.as_bytes());
+        assert_eq!((told.id, told.usage_text, told.usage), (Some(&b"a"[..]), None, None));
+        assert_eq!(read_told(Endpoint::ChatCompletions, br#"{"id":7,"usage":null}"#), Told::default());
     }
 
     #[test]

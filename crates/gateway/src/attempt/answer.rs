@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tollgate_core::usage::Outcome;
 use tollgate_wire::{ErrorBody, ErrorCode, UsageShown, usage};
 
-use super::{Attempt, Counted, Gathered, Inner, Stage, waiting::Waited};
+use super::{Attempt, Counted, Gathered, Inner, Stage, ToldTexts, waiting::Waited};
 use crate::{client::Watch, in_flight::Ticket};
 
 /// A stream's pieces that are there already are given out together up to this many bytes.
@@ -71,7 +71,7 @@ impl Inner {
                 Poll::Pending => return self.wait(context).map(Whole::of),
             };
             let endpoint = self.job.endpoint();
-            let Some(Attempt { counted: Counted::Whole { gathered, usage, is_complete }, status, .. }) =
+            let Some(Attempt { counted: Counted::Whole { gathered, usage, is_complete }, told, status, .. }) =
                 &mut self.attempt
             else {
                 return Poll::Ready(Whole::Failed(ErrorCode::InternalError));
@@ -92,7 +92,8 @@ impl Inner {
                     let body = std::mem::take(gathered).into_bytes();
                     *is_complete = true;
                     if *status < 400 {
-                        *usage = usage::read(endpoint, &body);
+                        let found = usage::read_told(endpoint, &body);
+                        (*usage, *told) = (found.usage, ToldTexts::of(&found));
                     }
                     return Poll::Ready(Whole::Complete(body));
                 }
@@ -330,11 +331,13 @@ impl Inner {
     }
     fn drained(&mut self) {
         let endpoint = self.job.endpoint();
-        match self.attempt.as_mut().map(|attempt| &mut attempt.counted) {
-            Some(Counted::Stream(meter)) => drop(meter.finish()),
-            Some(Counted::Whole { gathered, usage, is_complete }) => {
+        match &mut self.attempt {
+            Some(Attempt { counted: Counted::Stream(meter), .. }) => drop(meter.finish()),
+            Some(Attempt { counted: Counted::Whole { gathered, usage, is_complete }, told, .. }) => {
                 *is_complete = true;
-                *usage = usage::read(endpoint, &std::mem::take(gathered).into_bytes());
+                let body = std::mem::take(gathered).into_bytes();
+                let found = usage::read_told(endpoint, &body);
+                (*usage, *told) = (found.usage, ToldTexts::of(&found));
             }
             _ => {}
         }

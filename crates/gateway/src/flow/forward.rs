@@ -2,10 +2,13 @@
 //!
 //! Invariants: the upstream's request is built from what was read, never from the client's bytes but for its body; a
 //! second upstream is tried only before any byte of an answer has gone to the client, and only if the failure says that
-//! the first one did not work on the request; redirects are not followed; what an upstream says of its own faults or
-//! of our credential stays with us.
+//! the first one did not work on the request; an upstream is asked for usage in a way that it refuses only once;
+//! redirects are not followed; what an upstream says of its own faults or of our credential stays with us.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -36,11 +39,16 @@ const PASSED: [HeaderName; 2] = [ACCEPT, HeaderName::from_static("openai-beta")]
 /// Header fields of a request to an upstream, at most.
 const UPSTREAM_FIELDS: usize = 10;
 
+/// How far into an error's text it is looked what it is about, in bytes.
+const ERROR_READ: usize = 16 << 10;
+
 /// The head of an answer has come, and it is to be the client's answer.
 pub(super) struct Answered {
     running: Running,
     head: response::Parts,
     is_stream: bool,
+    /// Its body, where that was read already.
+    whole: Option<Whole>,
 }
 
 /// What became of one attempt.
@@ -63,9 +71,22 @@ pub(super) async fn forward(context: &Context, admitted: Admitted, headers: &Hea
     while tried.len() < worker.node.options.limits.attempts {
         let Some(serving) = choose(&model.served_by, &tried, now_ms(), worker.random()) else { break };
         tried.push(serving.upstream.revision);
-        let mut result = attempt(context, inner, serving, &peeked, headers, false).await?;
-        if matches!(result, Tried::Stale) {
-            result = attempt(context, inner, serving, &peeked, headers, true).await?;
+        let usage = stream_usage(&serving.upstream);
+        let mut result = attempt(context, inner, serving, &peeked, headers, usage).await?;
+        let mut whole = None;
+        if let Tried::Answered(head, false) = &result
+            && may_be_about_our_options(head, &peeked, usage)
+        {
+            let body = poll_fn(|context| inner.poll_whole(context)).await;
+            if names_our_options(&body) {
+                inner.settle_quietly(Outcome::Complete);
+                result = attempt(context, inner, serving, &peeked, headers, StreamUsage::AsSent).await?;
+                if matches!(&result, Tried::Answered(head, _) if head.status.is_success()) {
+                    usage_refused(&serving.upstream);
+                }
+            } else {
+                whole = Some(body);
+            }
         }
         let may_ask_another =
             tried.len() < worker.node.options.limits.attempts && has_another(&model.served_by, &tried, now_ms());
@@ -74,7 +95,7 @@ pub(super) async fn forward(context: &Context, admitted: Admitted, headers: &Hea
             Tried::Answered(head, _) if head.status == StatusCode::TOO_MANY_REQUESTS && may_ask_another => {
                 inner.settle_quietly(Outcome::Complete);
             }
-            Tried::Answered(head, is_stream) => return Ok(Answered { running, head, is_stream }),
+            Tried::Answered(head, is_stream) => return Ok(Answered { running, head, is_stream, whole }),
             Tried::NotWorkedOn(refusal) => last = Some(refusal),
             Tried::Stale => last = Some(ErrorCode::UpstreamError.into()),
         }
@@ -82,18 +103,59 @@ pub(super) async fn forward(context: &Context, admitted: Admitted, headers: &Hea
     Err(last.unwrap_or_else(|| ErrorCode::NoHealthyUpstream.into()))
 }
 
-/// One attempt: intent, connection, request, head.
+/// Whether an answer may refuse what we added to the request, and not the request.
+fn may_be_about_our_options(head: &response::Parts, peeked: &Peeked, usage: StreamUsage) -> bool {
+    let refuses = matches!(head.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
+    refuses && peeked.stream() && usage != StreamUsage::AsSent && !peeked.names_stream_options()
+}
+
+/// Whether an error's text names what we added: the client did not. It may only repeat the client's words; whether it was
+/// about our options is seen when the request goes through without them.
+fn names_our_options(body: &Whole) -> bool {
+    let Whole::Complete(body) = body else { return false };
+    let read = body.get(..ERROR_READ).unwrap_or(body);
+    let names = |option: &[u8]| read.windows(option.len()).any(|part| part == option);
+    names(b"stream_options") || names(b"include_usage") || names(b"continuous_usage_stats")
+}
+
+/// Learned: it is not asked any more.
+fn usage_refused(upstream: &UpstreamEntry) {
+    if !upstream.usage_refused.swap(true, Ordering::Relaxed) {
+        upstream.metrics.usage_refused.set(1);
+        tracing::error!(
+            upstream = %upstream.upstream.name,
+            "an upstream refuses stream_options: it is not asked for usage any more, its streams are estimated"
+        );
+    }
+}
+
+/// One attempt, or a second one where the first met a connection that was closed.
 async fn attempt(
     context: &Context,
     inner: &mut Inner,
     serving: &Serving,
     peeked: &Peeked,
     headers: &HeaderMap,
+    usage: StreamUsage,
+) -> Result<Tried, Refusal> {
+    match attempt_once(context, inner, serving, peeked, headers, usage, false).await? {
+        Tried::Stale => attempt_once(context, inner, serving, peeked, headers, usage, true).await,
+        tried => Ok(tried),
+    }
+}
+
+/// One attempt: intent, connection, request, head.
+async fn attempt_once(
+    context: &Context,
+    inner: &mut Inner,
+    serving: &Serving,
+    peeked: &Peeked,
+    headers: &HeaderMap,
+    usage: StreamUsage,
     fresh: bool,
 ) -> Result<Tried, Refusal> {
     let upstream = &serving.upstream;
     let durable = inner.begin(upstream)?;
-    let usage = stream_usage(upstream);
     let mut request = upstream_request(context, inner.job().route, serving, peeked, usage, headers);
     let mut fresh = fresh;
     let head = loop {
@@ -223,7 +285,7 @@ fn judge(
 
 /// Gives the answer to the client: whole when it has been counted, or piece by piece as it comes.
 pub(super) async fn meter(context: &Context, answered: Answered) -> Result<Response<Answer>, Refusal> {
-    let Answered { mut running, head, is_stream } = answered;
+    let Answered { mut running, head, is_stream, whole } = answered;
     let inner = running.inner().ok_or(ErrorCode::InternalError)?;
     let passes = |body, is_stream| reply::upstream(head.status, &head.headers, body, is_stream, context.request);
     if is_stream {
@@ -231,7 +293,11 @@ pub(super) async fn meter(context: &Context, answered: Answered) -> Result<Respo
         return Ok(passes(Answer::running(running, &context.client), true));
     }
     context.log.streamed.set(false);
-    match poll_fn(|context| inner.poll_whole(context)).await {
+    let whole = match whole {
+        Some(whole) => whole,
+        None => poll_fn(|context| inner.poll_whole(context)).await,
+    };
+    match whole {
         Whole::Complete(body) if head.status.is_success() && is_nonsense(&head.headers, &body) => {
             tracing::warn!(status = head.status.as_u16(), "an upstream's answer is no JSON object");
             inner.upstream_failed("its answer is no JSON object");
@@ -284,7 +350,13 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 fn stream_usage(upstream: &UpstreamEntry) -> StreamUsage {
-    if upstream.upstream.engine.reports_running_usage() { StreamUsage::Continuous } else { StreamUsage::Final }
+    if upstream.usage_refused.load(Ordering::Relaxed) {
+        StreamUsage::AsSent
+    } else if upstream.upstream.engine.reports_running_usage() {
+        StreamUsage::Continuous
+    } else {
+        StreamUsage::Final
+    }
 }
 
 fn upstream_request(

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header::RETRY_AFTER};
 use serde::Serialize;
 use tollgate_core::{
     Key, KeyStatus, No, Permission, Timestamp,
+    money::{Cost, Costs, Currency},
     name::Label,
     secret::KeyHint,
     usage::{Bucket, UsageQuery},
@@ -98,7 +99,17 @@ struct UsageBody {
     input_tokens: u64,
     output_tokens: u64,
     total_tokens: u64,
-    cost: String,
+    /// Null where it is in several currencies: then `costs` has each.
+    cost: Option<Cost>,
+    currency: Option<Currency>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    costs: Vec<CostBody>,
+}
+
+#[derive(Serialize)]
+struct CostBody {
+    currency: Currency,
+    cost: Cost,
 }
 
 /// `GET key`: the caller's own key, as its owner sees it, and what it used. Days are UTC's.
@@ -159,15 +170,22 @@ async fn usage_since(store: &Store, no: No<Key>, from: Timestamp, now: Timestamp
         zone: jiff::tz::TimeZone::UTC,
     };
     let rows = store.usage_report(&query).await?;
-    let Some(row) = rows.first() else { return Ok(UsageBody { cost: "0.00".into(), ..UsageBody::default() }) };
+    let Some(row) = rows.first() else {
+        return Ok(UsageBody { cost: Some(Cost::default()), ..UsageBody::default() });
+    };
     let units = &row.sums.units;
+    let only = row.costs.as_ref().and_then(Costs::only);
+    let several = row.costs.iter().filter(|_| only.is_none()).flat_map(Costs::iter);
+    let several = several.filter(|(_, cost)| *cost != Cost::default());
     Ok(UsageBody {
         requests: row.sums.requests,
         failed: row.sums.failed,
         input_tokens: units.input,
         output_tokens: units.output,
         total_tokens: units.input.saturating_add(units.output),
-        cost: row.sums.cost.to_string(),
+        cost: only.map(|(cost, _)| cost),
+        currency: only.and_then(|(_, currency)| currency),
+        costs: several.map(|(currency, cost)| CostBody { currency, cost }).collect(),
     })
 }
 
@@ -185,7 +203,11 @@ pub(super) fn ready(context: &Context) -> Response<Answer> {
 
 fn probe(context: &Context, status: StatusCode, word: &'static str) -> Response<Answer> {
     let body = Bytes::from(format!("{{\"status\":\"{word}\"}}"));
-    reply::json(status, body, context.request, &Rc::clone(&context.client))
+    let mut response = reply::json(status, body, context.request, &Rc::clone(&context.client));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, reply::RETRY_AFTER_SECONDS);
+    }
+    response
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ impl LaneWriter {
         if status.broken.load(Ordering::Relaxed) {
             return Err(JournalError::Broken);
         }
-        if status.bytes() >= status.intents_below() {
+        if status.takes_no_intents() {
             return Err(JournalError::Full);
         }
         self.segment_turn()?;

@@ -23,6 +23,8 @@ pub const FORMAT: u16 = 1;
 pub const FRAME_MOST: usize = 1_024;
 /// The longest `upstream_id` kept, in bytes; the rest is cut.
 pub const UPSTREAM_ID_MOST: usize = 64;
+/// The longest `upstream_usage` kept, in bytes: an object that is longer is left out whole.
+pub const UPSTREAM_USAGE_MOST: usize = 768;
 /// What an attempt without any limit on its output is taken to produce at most, in tokens: the
 /// longest context window on offer anywhere.
 pub const OUTPUT_WITHOUT_LIMIT: u64 = 10_000_000;
@@ -214,6 +216,10 @@ impl Encoder {
                 self.byte(u8::try_from(kept.len()).unwrap_or_default());
                 self.bytes(kept.as_bytes());
             }
+        }
+        // To the end of the frame: nothing where there is none, as in frames from before it was kept.
+        if let Some(text) = settlement.upstream_usage.as_deref().filter(|text| text.len() <= UPSTREAM_USAGE_MOST) {
+            self.bytes(text.as_bytes());
         }
         self.finish()
     }
@@ -433,7 +439,15 @@ impl Decoder<'_> {
             total_us: self.u64()?,
             cost: Cost::from_nanos(self.i64()?),
             upstream_id: self.upstream_id()?,
+            upstream_usage: self.upstream_usage()?,
         })
+    }
+    fn upstream_usage(&mut self) -> Option<Option<String>> {
+        let text = std::mem::take(&mut self.0);
+        if text.len() > UPSTREAM_USAGE_MOST {
+            return None;
+        }
+        if text.is_empty() { Some(None) } else { String::from_utf8(text.to_vec()).ok().map(Some) }
     }
     fn upstream_id(&mut self) -> Option<Option<String>> {
         match usize::from(self.byte()?) {
@@ -485,6 +499,7 @@ pub(super) fn interrupted(intent: &Intent, progress: Option<&Progress>) -> Settl
         total_us: progress.map_or(0, |progress| progress.elapsed_us),
         cost: intent.price.cost(&units),
         upstream_id: None,
+        upstream_usage: None,
     }
 }
 
@@ -535,10 +550,10 @@ pub(super) mod tests {
     }
     prop_compose! {
         fn settlement()(intent in intent(), units in units(), class in 0..4_usize, outcome in 0..5_usize, most in any::<[u64; 2]>(), suspect: bool,
-            status: u16, first_byte_us: Option<u64>, total_us: u64, cost: i64, upstream_id in proptest::option::of(".{0,16}")) -> Settlement {
+            status: u16, first_byte_us: Option<u64>, total_us: u64, cost: i64, upstream_id in proptest::option::of(".{0,16}"), upstream_usage in proptest::option::of(".{1,64}")) -> Settlement {
             Settlement {
                 units, class: UsageClass::ALL[class], outcome: Outcome::ALL[outcome], output_at_most: most[0], input_at_most: most[1],
-                suspect, status, first_byte_us, total_us, cost: Cost::from_nanos(cost), upstream_id,
+                suspect, status, first_byte_us, total_us, cost: Cost::from_nanos(cost), upstream_id, upstream_usage,
                 ..interrupted(&intent, None)
             }
         }
@@ -574,7 +589,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_long_upstream_id_is_cut_between_characters() {
+    fn a_long_upstream_id_is_cut_between_characters_and_a_long_usage_object_left_out() {
         let intent = Intent {
             attempt: Id::from_uuid(Uuid::nil()),
             request: Id::from_uuid(Uuid::nil()),
@@ -589,11 +604,19 @@ pub(super) mod tests {
             price: PriceList::default(),
         };
         let lane = Id::from_uuid(Uuid::nil());
-        let settlement = Settlement { upstream_id: Some("aé".repeat(40)), ..interrupted(&intent, None) };
+        let upstream_usage = Some("x".repeat(UPSTREAM_USAGE_MOST));
+        let settlement =
+            Settlement { upstream_id: Some("aé".repeat(40)), upstream_usage, ..interrupted(&intent, None) };
         assert_eq!((settlement.input_at_most, settlement.output_at_most), (10, OUTPUT_WITHOUT_LIMIT));
         let mut encoder = Encoder::new(lane);
         let Parsed::Frame(frame) = parse(seed(lane), encoder.settlement(1, &settlement)) else { panic!("no frame") };
         let Some(Body::Record(Record::Settlement(back))) = frame.body() else { panic!("no settlement") };
         assert_eq!(back.upstream_id, Some("aé".repeat(21) + "a"));
+        assert_eq!(back.upstream_usage, settlement.upstream_usage);
+        assert!(frame.length <= FRAME_MOST);
+        let long = Settlement { upstream_usage: Some("x".repeat(UPSTREAM_USAGE_MOST + 1)), ..settlement };
+        let Parsed::Frame(frame) = parse(seed(lane), encoder.settlement(1, &long)) else { panic!("no frame") };
+        let Some(Body::Record(Record::Settlement(back))) = frame.body() else { panic!("no settlement") };
+        assert_eq!(back.upstream_usage, None, "half an object says nothing");
     }
 }

@@ -617,6 +617,7 @@ pub(super) fn settlement(intent: &Intent, output: u64) -> Settlement {
         total_us: 5_000,
         cost: Cost::from_nanos(1),
         upstream_id: Some("chatcmpl-1".into()),
+        upstream_usage: None,
     }
 }
 

@@ -203,6 +203,25 @@ async fn a_full_journal_refuses_intents_but_takes_the_end_of_what_it_admitted() 
 }
 
 #[tokio::test]
+async fn a_disk_that_is_nearly_full_is_a_full_journal_until_it_has_room_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let world = TestWorld::new(4).world();
+    let (mut lane, status) = (journal.new_lane().unwrap(), journal.status());
+    let admitted = intent(&world);
+    lane.intent(&admitted).unwrap();
+    status.free_space(10 << 20);
+    assert_eq!(status.health(), Health::Full);
+    assert!(matches!(lane.intent(&intent(&world)), Err(JournalError::Full)));
+    lane.settle(&settlement(&admitted, 1)).unwrap();
+    status.free_space(40 << 20);
+    assert_eq!(status.health(), Health::Full, "not in and out around one size");
+    status.free_space(60 << 20);
+    assert_eq!(status.health(), Health::Good);
+    lane.intent(&intent(&world)).unwrap();
+}
+
+#[tokio::test]
 async fn shipped_segments_of_a_running_lane_are_deleted_though_an_old_attempt_is_open() {
     let directory = tempfile::tempdir().unwrap();
     let (store, world) = (Store::default(), TestWorld::new(5).world());

@@ -237,6 +237,19 @@ impl Management for Echo {
     }
 }
 
+/// Is broken.
+pub struct Panics;
+impl Management for Panics {
+    fn call(
+        &self,
+        _: Request<Incoming>,
+        _: SocketAddr,
+        _: Option<Id<tollgate_core::usage::Request>>,
+    ) -> ManagementFuture {
+        Box::pin(async { panic!("a fault, on purpose") })
+    }
+}
+
 /// A gateway with two models, `m` (chat) and `e` (embedding), and a key for all of them.
 pub struct Fixture {
     pub gateway: Option<Gateway>,

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, List, created};
 use crate::{
-    extract::{Body, Named, Nothing, OptionalBody, Query, from_text},
+    extract::{Body, IdempotencyKey, Named, Nothing, OptionalBody, Query, from_text},
     principal::Principal,
     services::{Services, TokenInput},
 };
@@ -80,14 +80,19 @@ pub(super) async fn list(
 }
 
 /// Make an access token and show it, this once.
+///
+/// With an `Idempotency-Key` a repeat makes no second token: it answers 409 `already_created` with the id of the first, whose
+/// text is not kept.
 #[utoipa::path(post, path = "/api/v1/tokens", operation_id = "token_create", tag = "tokens", request_body = TokenInput,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, unique for its user", example = "b0a1c2")),
     responses((status = 201, body = TokenCreated)), extensions(("x-access" = json!("user"))))]
 pub(super) async fn create(
     State(services): State<Services>,
     principal: Principal,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
     Body(input): Body<TokenInput>,
 ) -> Answer {
-    let shown = services.token_create(&principal, input).await?;
+    let shown = services.token_create(&principal, input, idempotency_key.as_deref()).await?;
     let view = view(shown.token);
     Ok(created(&format!("tokens/{}", view.id), TokenCreated { token: shown.plain.expose().to_owned(), view }))
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
     Account, Id, Key, Timestamp,
-    money::Cost,
+    money::{Cost, Costs, Currency},
     name::ModelName,
     secret::KeyHint,
     usage::{Bucket, GroupBy, UsageRow, UsageSums},
@@ -78,10 +78,27 @@ struct UsageOut<'r> {
     audio_seconds: f64,
     #[schema(example = 0)]
     images: u64,
-    /// A decimal text, in the currency of the models' prices.
+    /// A decimal text. Null where it is in several currencies, which are never added up: see `costs`.
+    #[schema(value_type = Option<String>, example = "0.0561")]
+    cost: Option<Cost>,
+    /// The currency of `cost`, in three letters (ISO 4217). Null where it is in several, or nothing in none of them.
+    #[schema(value_type = Option<String>, example = "USD")]
+    currency: Option<Currency>,
+    /// The cost in each currency, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!([{"currency": "EUR", "cost": "0.0561"}, {"currency": "USD", "cost": "1.20"}]))]
+    costs: Vec<CostOut>,
+    shares: Shares,
+}
+
+/// A cost in one currency.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageCost)]
+struct CostOut {
+    #[schema(value_type = String, example = "EUR")]
+    currency: Currency,
     #[schema(value_type = String, example = "0.0561")]
     cost: Cost,
-    shares: Shares,
 }
 
 /// How surely the row is known: each class's part of the attempts, 0 to 1, together 1.
@@ -113,6 +130,11 @@ struct UsageReport<'r> {
     /// Everything that ended before is counted.
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T09:30:00Z")]
     complete_until: Timestamp,
+    /// Of a report on all accounts: records of nodes' journals that were found damaged in this time. At most so many
+    /// attempts are in no row, since nobody knows whose they were; `nodes/journal-gaps` has the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 0)]
+    lost_records: Option<u64>,
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T00:00:00Z")]
     from: Timestamp,
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T00:00:00Z")]
@@ -161,6 +183,18 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
 
+/// A row's cost in its one currency, or in each of several.
+fn costs(costs: Option<&Costs>) -> (Option<(Cost, Option<Currency>)>, Vec<CostOut>) {
+    match costs.map(|costs| (costs.only(), costs)) {
+        Some((Some(only), _)) => (Some(only), Vec::new()),
+        Some((None, several)) => {
+            let charged = several.iter().filter(|(_, cost)| *cost != Cost::default());
+            (None, charged.map(|(currency, cost)| CostOut { currency, cost }).collect())
+        }
+        None => (None, Vec::new()),
+    }
+}
+
 /// The edges of a report's buckets as texts: few, however many rows there are.
 struct Edges(HashMap<Timestamp, String>);
 
@@ -179,7 +213,8 @@ impl Edges {
 
 impl<'r> UsageOut<'r> {
     fn new(row: &'r UsageRow, edges: &'r Edges) -> Self {
-        let UsageSums { requests, failed, units, cost, by_class: [exact, partial, estimated, unknown] } = row.sums;
+        let UsageSums { requests, failed, units, by_class: [exact, partial, estimated, unknown], .. } = row.sums;
+        let (only, costs) = costs(row.costs.as_ref());
         let (key, key_name, key_hint) = match &row.key {
             Some((id, name, hint)) => (Some(*id), Some(name.as_str()), Some(*hint)),
             None => (None, None, None),
@@ -201,7 +236,9 @@ impl<'r> UsageOut<'r> {
             reasoning_tokens: units.reasoning,
             audio_seconds: seconds(units.audio_ms),
             images: units.images,
-            cost,
+            cost: only.map(|(cost, _)| cost),
+            currency: only.and_then(|(_, currency)| currency),
+            costs,
             shares: Shares {
                 exact: share(exact, requests),
                 partial: share(partial, requests),
@@ -264,7 +301,8 @@ fn groups<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<GroupBy>, D::
 /// Report usage by time, key, model and account.
 ///
 /// Deleted and renamed keys keep their rows. With `Accept: text/csv` the answer is CSV (RFC 4180) with the same
-/// columns, `shares` as four; a text that a spreadsheet would take for a formula gets an apostrophe before it.
+/// columns, `shares` as four, and no `cost` where `currency` names several; a text that a spreadsheet would take for a
+/// formula gets an apostrophe before it.
 #[utoipa::path(get, path = "/api/v1/usage", operation_id = "usage_report", tag = "usage", params(ReportQuery),
     responses((status = 200, content((UsageReport = "application/json"), (String = "text/csv")))),
     extensions(("x-access" = json!("read"))))]
@@ -307,6 +345,7 @@ fn render(answer: UsageAnswer, as_csv: bool) -> Response {
         data,
         next_cursor: None,
         complete_until: answer.complete_until,
+        lost_records: answer.lost_records,
         from: answer.from,
         to: answer.to,
         bucket: answer.bucket,
@@ -355,6 +394,7 @@ fn csv(rows: &[UsageOut<'_>], group_by: &[GroupBy]) -> String {
         "audio_seconds",
         "images",
         "cost",
+        "currency",
         "exact",
         "partial",
         "estimated",
@@ -385,7 +425,13 @@ fn csv(rows: &[UsageOut<'_>], group_by: &[GroupBy]) -> String {
             row.reasoning_tokens,
         ];
         cells.extend(counts.map(|count| count.to_string()));
-        cells.extend([row.audio_seconds.to_string(), row.images.to_string(), row.cost.to_string()]);
+        cells.extend([row.audio_seconds.to_string(), row.images.to_string()]);
+        // A column of amounts is there to be added up: what is in several currencies is none.
+        cells.push(row.cost.map(|cost| cost.to_string()).unwrap_or_default());
+        let one = row.currency.iter().copied();
+        let currencies: Vec<_> =
+            one.chain(row.costs.iter().map(|cost| cost.currency)).map(|one| one.to_string()).collect();
+        cells.push(currencies.join(" "));
         let shares = [row.shares.exact, row.shares.partial, row.shares.estimated, row.shares.unknown];
         cells.extend(shares.map(|share| share.to_string()));
         text.push_str(&cells.join(","));

@@ -99,7 +99,9 @@ fn page(look: Look, error: &ServiceError) -> Response {
         | ServiceError::AlreadyCreated(_)
         | ServiceError::NotSupportedYet(_) => (409, t.state_title, t.state),
         ServiceError::TooManyAttempts { .. } => (429, t.too_many_title, t.too_many),
-        ServiceError::Unavailable(_) | ServiceError::TooSlow | ServiceError::NotNow(_) => (503, t.unavailable_title, t.unavailable),
+        ServiceError::Unavailable(_) | ServiceError::TooSlow | ServiceError::NotNow(_) => {
+            (503, t.unavailable_title, t.unavailable)
+        }
         ServiceError::Invalid { .. } | ServiceError::UnsupportedMediaType => (400, t.invalid_title, t.check_fields),
         ServiceError::Unauthenticated | ServiceError::InvalidToken | ServiceError::Internal(_) => {
             (500, t.internal_title, t.internal)

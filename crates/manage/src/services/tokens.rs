@@ -10,7 +10,7 @@ use tollgate_core::{
 use tollgate_store::accounts::{Identity, NewToken};
 use utoipa::ToSchema;
 
-use super::{Noun, ServiceError, Services};
+use super::{Noun, ServiceError, Services, check_idempotency_key};
 use crate::principal::{Principal, account_by_name};
 
 /// An access token to be made.
@@ -73,8 +73,14 @@ impl Services {
     /// Makes an access token and shows it once.
     ///
     /// # Errors
-    /// A wrong input, a caller who may not, or when the store fails.
-    pub async fn token_create(&self, principal: &Principal, input: TokenInput) -> Result<TokenShown, ServiceError> {
+    /// A wrong input, a caller who may not, a repeated `idempotency_key`, or when the store fails.
+    pub async fn token_create(
+        &self,
+        principal: &Principal,
+        input: TokenInput,
+        idempotency_key: Option<&str>,
+    ) -> Result<TokenShown, ServiceError> {
+        check_idempotency_key(idempotency_key)?;
         let owner = match input.user {
             Some(other) if other != principal.user().id => {
                 principal.require_operator()?;
@@ -102,7 +108,7 @@ impl Services {
         let presented = plain.presented().map_err(|_| ServiceError::State("a token could not be made"))?;
         let hash = self.0.token_pepper.hash(&presented);
         let new = NewToken { user: owner.id, account, name: input.name, public_id: presented.id(), hash, expires_at };
-        let token = self.store().token_create(&principal.actor(), new).await?;
+        let token = self.store().token_create_once(&principal.actor(), new, idempotency_key).await?;
         Ok(TokenShown { plain, token })
     }
 

@@ -61,6 +61,9 @@ pub struct UsageAnswer {
     pub rows: Vec<UsageRow>,
     /// Everything that ended before is counted.
     pub complete_until: Timestamp,
+    /// Of a report on the whole deployment: records of journals that were found to be lost in its time. So many attempts at
+    /// most are in no row, since nobody knows whose they were.
+    pub lost_records: Option<u64>,
     /// The report's beginning.
     pub from: Timestamp,
     /// The report's end.
@@ -234,7 +237,11 @@ impl Services {
             }
             _ => Vec::new(),
         };
-        Ok(UsageAnswer { rows, complete_until, from, to, bucket, group_by, zone: zone_name })
+        let lost_records = match account {
+            None => Some(store.journal_records_lost(from, to).await?),
+            Some(_) => None,
+        };
+        Ok(UsageAnswer { rows, complete_until, lost_records, from, to, bucket, group_by, zone: zone_name })
     }
 
     /// A latency report over whole hours.

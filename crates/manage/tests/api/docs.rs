@@ -85,7 +85,9 @@ async fn a_page_is_in_the_reader_s_language_and_english_stands_in() {
     let markdown = get(&house, "/docs/customers/api-keys.md?lang=vi", &[]).await.expect(200);
     assert_eq!(markdown.header("content-language"), "vi");
     assert!(markdown.text.contains("## Tạo API Key mới"));
-    assert!(get(&house, "/docs/customers/api-keys.md?lang=en", &vietnamese).await.text.contains("## Create an API key"));
+    assert!(
+        get(&house, "/docs/customers/api-keys.md?lang=en", &vietnamese).await.text.contains("## Create an API key")
+    );
 }
 
 #[tokio::test]
@@ -94,8 +96,11 @@ async fn programs_find_what_they_look_for_first() {
     let llms = get(&house, "/llms.txt", &[]).await.expect(200);
     assert_eq!(llms.header("content-type"), "text/plain; charset=utf-8");
     assert!(llms.text.starts_with("# Tollgate\n\n> Tollgate gives you one address"), "{}", llms.text);
-    let listed: Vec<&str> =
-        llms.text.lines().filter_map(|line| line.strip_prefix("- [")?.split("](https://tollgate.example").nth(1)?.split(')').next()).collect();
+    let listed: Vec<&str> = llms
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("- [")?.split("](https://tollgate.example").nth(1)?.split(')').next())
+        .collect();
     assert!(listed.len() > 20, "{}", llms.text);
     for path in &listed {
         let page = get(&house, path, &[]).await.expect(200);
@@ -125,7 +130,12 @@ async fn a_question_is_answered_with_its_source_in_both_forms() {
     assert!(page.contains("<div id=\"answer\"") && page.contains("href=\"/docs/customers/api-keys#"), "{page}");
     let silent = get(&house, "/docs/index.md?ask=how+do+I+fine-tune+a+model%3F", &[]).await.expect(200).text;
     assert!(silent.contains("The documentation does not say."), "{silent}");
-    let silent = get(&house, "/docs/index.md?lang=vi&ask=l%C3%A0m+sao+%C4%91%E1%BB%83+%C4%91%C6%B0%E1%BB%A3c+ho%C3%A0n+ti%E1%BB%81n%3F", &[]).await;
+    let silent = get(
+        &house,
+        "/docs/index.md?lang=vi&ask=l%C3%A0m+sao+%C4%91%E1%BB%83+%C4%91%C6%B0%E1%BB%A3c+ho%C3%A0n+ti%E1%BB%81n%3F",
+        &[],
+    )
+    .await;
     assert!(silent.expect(200).text.contains("Tài liệu không nói đến điều này."));
 }
 
@@ -133,7 +143,10 @@ async fn a_question_is_answered_with_its_source_in_both_forms() {
 async fn what_is_typed_is_found_and_shown_as_text() {
     let house = House::open().await;
     let found = get(&house, "/docs/search?q=rotat", &[]).await.expect(200).text;
-    assert!(found.contains("href=\"/docs/customers/api-keys#rotate-a-key\"") && found.contains("<mark>Rotat"), "{found}");
+    assert!(
+        found.contains("href=\"/docs/customers/api-keys#rotate-a-key\"") && found.contains("<mark>Rotat"),
+        "{found}"
+    );
     let folded = get(&house, "/docs/search?q=mat+khau&lang=vi", &[]).await.expect(200).text;
     assert!(folded.contains("<mark>mật</mark>"), "{folded}");
     let nothing = get(&house, "/docs/search?q=zzzzqqq", &[]).await.expect(200).text;
@@ -142,7 +155,10 @@ async fn what_is_typed_is_found_and_shown_as_text() {
     for path in ["/docs/search?q=", "/docs/index?ask="] {
         let hostile = "%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%27%3E+key";
         let html = get(&house, &format!("{path}{hostile}"), &[]).await.expect(200).text;
-        assert!(!html.contains("<script>alert") && html.contains("&lt;script&gt;") || html.contains("&#60;script"), "{html}");
+        assert!(
+            !html.contains("<script>alert") && html.contains("&lt;script&gt;") || html.contains("&#60;script"),
+            "{html}"
+        );
     }
 }
 
@@ -195,7 +211,14 @@ async fn a_page_that_is_not_there_is_a_404_that_helps() {
     assert!(page.contains("There is no such page") && page.contains("href=\"/docs/customers/api-keys\""), "{page}");
     let problem = get(&house, "/docs/customers/api-key.md", &[]).await.refused(404, "not_found");
     assert!(problem["detail"].as_str().unwrap().contains("/llms.txt"), "{problem}");
-    for path in ["/docs/../etc/passwd", "/docs/%2e%2e/x", "/docs/vi/index", "/docs/decisions/0001-lanes", "/docs/contents.toml", "/docs//x"] {
+    for path in [
+        "/docs/../etc/passwd",
+        "/docs/%2e%2e/x",
+        "/docs/vi/index",
+        "/docs/decisions/0001-lanes",
+        "/docs/contents.toml",
+        "/docs//x",
+    ] {
         get(&house, path, &[]).await.expect(404);
     }
     assert_eq!(get(&house, "/docs/", &[]).await.expect(308).header("location"), "/docs");
@@ -210,12 +233,19 @@ fn write(directory: &Path, name: &str, text: impl AsRef<[u8]>) {
 #[tokio::test]
 async fn an_operator_s_pages_stand_beside_and_in_place_of_ours_and_change_without_a_restart() {
     let home = tempfile::tempdir().unwrap();
-    write(home.path(), "prices.md", "# Prices\n\nOne million zorblatts cost {{product}} money. <b>Now</b> at [{{url}}]({{url}}).\n");
+    write(
+        home.path(),
+        "prices.md",
+        "# Prices\n\nOne million zorblatts cost {{product}} money. <b>Now</b> at [{{url}}]({{url}}).\n",
+    );
     write(home.path(), "customers/usage.md", "# Usage here\n\nAsk Ánh.\n");
     write(home.path(), "broken.md", [0xff, 0xfe]);
     let house = House::open_documented(home.path()).await;
     let prices = get(&house, "/docs/prices", &[]).await.expect(200).text;
-    assert!(prices.contains("&lt;b&gt;Now&lt;/b&gt;") && prices.contains("href=\"https://tollgate.example\""), "{prices}");
+    assert!(
+        prices.contains("&lt;b&gt;Now&lt;/b&gt;") && prices.contains("href=\"https://tollgate.example\""),
+        "{prices}"
+    );
     assert!(prices.contains("by the operator of this service"));
     assert!(get(&house, "/docs/customers/usage.md", &[]).await.expect(200).text.starts_with("# Usage here"));
     get(&house, "/docs/broken", &[]).await.expect(404);

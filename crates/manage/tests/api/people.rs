@@ -151,6 +151,27 @@ async fn me_says_who_is_asking() {
 }
 
 #[tokio::test]
+async fn a_creation_of_a_token_that_is_repeated_makes_no_second_one() {
+    let house = House::open().await;
+    let (user, _) = house.member("default", "member").await;
+    let create = async |named: &str, user: &str| {
+        let body = Some(json!({"name": "ci", "user": user, "account": "default"}));
+        house.call_with(&house.operator, "POST", "tokens", &[("idempotency-key", named)], body).await
+    };
+    let made = create("once", &user).await.expect(201).json();
+    let again = create("once", &user).await.refused(409, "already_created");
+    assert_eq!(again["id"], made["id"], "{again}");
+    assert!(!again.to_string().contains(&made["token"].as_str().unwrap()[17..]), "{again}");
+    create("twice", &user).await.expect(201);
+    // Somebody else's names are its own.
+    let (other, _) = house.member("default", "viewer").await;
+    create("once", &other).await.expect(201);
+    let listed = house.get(&format!("tokens?user={user}")).await.expect(200).json();
+    assert_eq!(listed["data"].as_array().unwrap().iter().filter(|token| token["name"] == "ci").count(), 2);
+    create(&"x".repeat(256), &user).await.refused(400, "invalid_request");
+}
+
+#[tokio::test]
 async fn a_creation_of_a_user_that_is_repeated_makes_no_second_one() {
     let house = House::open().await;
     let create = async || {

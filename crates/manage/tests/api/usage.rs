@@ -52,6 +52,7 @@ fn settlement(
         total_us: 9_000,
         cost: Cost::from_nanos(1_500_000),
         upstream_id: None,
+        upstream_usage: None,
     }
 }
 
@@ -123,6 +124,59 @@ async fn a_report_groups_filters_and_buckets() {
 }
 
 #[tokio::test]
+async fn costs_in_several_currencies_are_never_added_up() {
+    let house = House::open().await;
+    house.model("chat-a").await;
+    let euros = json!({"name": "chat-b", "kind": "chat", "served_by": [{"upstream": "gpu-a"}],
+        "price": {"currency": "EUR", "input_per_million": "1"}});
+    house.post("models", euros).await.expect(201);
+    let (a, b) = (house.key().await, house.key().await);
+    let (ka, kb) = (a["id"].as_str().unwrap(), b["id"].as_str().unwrap());
+    use UsageClass::Exact;
+    ship(&house, &[(ka, "chat-a", 1, 5, Exact), (ka, "chat-b", 1, 5, Exact), (kb, "chat-b", 1, 5, Exact)]).await;
+    let report = async |query: &str| {
+        let report = house.get(&format!("usage?bucket=total&{query}")).await.expect(200).json();
+        let rows = report["data"].as_array().unwrap().iter();
+        rows.map(|row| json!([row["cost"], row["currency"], row["costs"]])).collect::<Vec<_>>()
+    };
+    assert_eq!(report("group_by=model").await, [json!(["0.0015", "USD", null]), json!(["0.003", "EUR", null])]);
+    let both = json!([{"currency": "EUR", "cost": "0.0015"}, {"currency": "USD", "cost": "0.0015"}]);
+    assert_eq!(report("group_by=key").await, [json!([null, null, both]), json!(["0.0015", "EUR", null])]);
+    assert_eq!(report(&format!("key={kb}")).await, [json!(["0.0015", "EUR", null])]);
+    let both = json!([{"currency": "EUR", "cost": "0.003"}, {"currency": "USD", "cost": "0.0015"}]);
+    assert_eq!(report("").await, [json!([null, null, both])]);
+    let csv = house.call_with(&house.operator, "GET", "usage?bucket=total", &[("accept", "text/csv")], None).await;
+    assert!(csv.expect(200).text.contains(",0,0,,EUR USD,1,0,0,0\r\n"));
+}
+
+#[tokio::test]
+async fn what_a_journal_has_lost_is_said_beside_the_sum_of_all_accounts() {
+    let (house, _, _) = house_with_usage().await;
+    let gap = tollgate_store::usage::JournalGap { first: 3, records: 7 };
+    house.store.usage_ship_damaged(Id::<Journal>::new(&house.world), 0, 20, &[], &[gap]).await.unwrap();
+    let of = async |query: &str| house.get(&format!("usage?bucket=total&{query}")).await.expect(200).json();
+    assert_eq!(of("account=*&to=2026-11-21").await["lost_records"], 7);
+    assert_eq!(of("account=*&to=2026-11-01").await["lost_records"], 0);
+    // Nobody knows whose they were: no account is told that they were its own.
+    assert_eq!(of("").await.get("lost_records"), None);
+}
+
+#[tokio::test]
+async fn a_model_that_was_charged_for_keeps_its_currency() {
+    let (house, _, _) = house_with_usage().await;
+    let price = |currency: &str, input: &str| json!({"price": {"currency": currency, "input_per_million": input}});
+    // Its usage was charged in dollars, whatever it costs now.
+    house.patch("models/chat-a", price("EUR", "1")).await.refused(409, "not_possible");
+    house.model("chat-c").await;
+    // A slip of the hand is mended while it costs nothing.
+    house.patch("models/chat-c", price("EUR", "0")).await.expect(200);
+    house.patch("models/chat-c", price("VND", "1")).await.expect(200);
+    house.patch("models/chat-c", price("VND", "2")).await.expect(200);
+    let refused = house.patch("models/chat-c", price("USD", "2")).await.refused(409, "not_possible");
+    assert!(refused["detail"].as_str().unwrap().contains("keeps its currency"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_key_tells_when_and_how_much_it_was_used() {
     let (house, _, b) = house_with_usage().await;
     let key = house.get(&format!("keys/{}", b["id"].as_str().unwrap())).await.expect(200).json();
@@ -143,12 +197,12 @@ async fn a_report_comes_as_csv_that_a_spreadsheet_does_not_run() {
     assert_eq!(
         lines.next().unwrap(),
         "start,end,key,key_name,key_hint,model,requests,failed,input_tokens,output_tokens,total_tokens,\
-         cached_input_tokens,reasoning_tokens,audio_seconds,images,cost,exact,partial,estimated,unknown"
+         cached_input_tokens,reasoning_tokens,audio_seconds,images,cost,currency,exact,partial,estimated,unknown"
     );
     assert_eq!(
         lines.next().unwrap(),
         format!(
-            "2026-10-21T09:30:00Z,2026-11-20T09:30:00Z,{id},\"'=1+1,\"\"x\"\"\",{hint},chat-a,2,0,1100,4,1104,0,0,0,0,0.003,0.5,0,0,0.5"
+            "2026-10-21T09:30:00Z,2026-11-20T09:30:00Z,{id},\"'=1+1,\"\"x\"\"\",{hint},chat-a,2,0,1100,4,1104,0,0,0,0,0.003,USD,0.5,0,0,0.5"
         )
     );
     assert_eq!((lines.next(), lines.next()), (Some(""), None));

@@ -83,6 +83,10 @@ async fn used() -> Used {
     let house = House::open().await;
     house.model("chat-a").await;
     house.model("chat-b").await;
+    used_in(house).await
+}
+
+async fn used_in(house: House) -> Used {
     let (nightly, other) = (named(&house, "nightly").await, named(&house, "other").await);
     let attempts: [(&str, &str, u64, i64, UsageClass); 4] = [
         (id(&nightly), "chat-a", 1_000, 5, Exact),
@@ -322,9 +326,12 @@ async fn of_many_keys_the_largest_are_shown_and_the_others_added_up() {
 
 #[tokio::test]
 async fn costs_in_several_currencies_are_never_added_to_one_another() {
-    let Used { house, cookie, .. } = used().await;
-    let change = json!({"price": {"currency": "VND", "input_per_million": "1", "output_per_million": "1"}});
-    house.patch("models/chat-b", change).await.expect(200);
+    let house = House::open().await;
+    house.model("chat-a").await;
+    let price = json!({"currency": "VND", "input_per_million": "1", "output_per_million": "1"});
+    let model = json!({"name": "chat-b", "kind": "chat", "served_by": [{"upstream": "gpu-a"}], "price": price});
+    house.post("models", model).await.expect(201);
+    let Used { house, cookie, .. } = used_in(house).await;
     let html = browse(&house, "/a/default/usage?by=key", &cookie).await.expect(200).text;
     let costs: Vec<String> =
         html.split("<dt>Cost</dt>").skip(1).map(|tile| text(&tile[..tile.find("</dd>").unwrap()])).collect();

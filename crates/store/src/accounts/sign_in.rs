@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     PageRequest, Result, Store, StoreError,
-    value::values,
+    value::{storable, values},
     write::{Subject, Write},
 };
 
@@ -25,8 +25,27 @@ impl Store {
     /// # Errors
     /// An unknown user or account, or when the store fails.
     pub async fn token_create(&self, actor: &Actor, new: NewToken) -> Result<AccessToken> {
+        self.token_create_once(actor, new, None).await
+    }
+    /// The same; with `idempotency_key`, a repeat for the same user makes no second one.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::AlreadyCreated`], and as [`Store::token_create`].
+    pub async fn token_create_once(
+        &self,
+        actor: &Actor,
+        new: NewToken,
+        idempotency_key: Option<&str>,
+    ) -> Result<AccessToken> {
         let mut write = self.write(actor).await?;
         let user_no = user_no(&mut write, new.user).await?;
+        if let Some(used) = idempotency_key {
+            storable(Some(used))?;
+            let sql = "SELECT id FROM access_tokens WHERE user_no = $1 AND idempotency_key = $2";
+            if let Some(row) = write.row(sql, values![user_no, used]).await? {
+                return Err(StoreError::AlreadyCreated(row.columns().next()?));
+            }
+        }
         let account_no = match new.account {
             Some(account) => Some(token_account(&mut write, account, user_no).await?),
             None => {
@@ -40,9 +59,20 @@ impl Store {
         let (id, now) = (write.new_id::<AccessToken>(), write.now());
         write
             .execute(
-                "INSERT INTO access_tokens (id, public_id, hash, user_no, account_no, name, created_at, expires_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                values![id, &new.public_id, new.hash, user_no, account_no, &new.name, now, new.expires_at],
+                "INSERT INTO access_tokens (id, public_id, hash, user_no, account_no, name, created_at, expires_at,
+                                            idempotency_key)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                values![
+                    id,
+                    &new.public_id,
+                    new.hash,
+                    user_no,
+                    account_no,
+                    &new.name,
+                    now,
+                    new.expires_at,
+                    idempotency_key.map(str::to_owned),
+                ],
             )
             .await?;
         let subject = Subject::new(id);

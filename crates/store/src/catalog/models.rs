@@ -68,6 +68,9 @@ pub(super) async fn edit(
     difference.take("title", &mut model.title, edit.title, |title| json!(title));
     difference.take("context_window", &mut model.context_window, edit.context_window, |tokens| json!(tokens));
     difference.take("max_output_tokens", &mut model.max_output_tokens, edit.max_output_tokens, |tokens| json!(tokens));
+    if let Some(price) = &edit.price {
+        keeps_its_currency(write, model, price).await?;
+    }
     difference.take("price", &mut model.price, edit.price, |price| json!(price));
     let served_by = match edit.served_by {
         Some(names) => Some(resolved(write, &names).await?),
@@ -99,6 +102,25 @@ pub(super) async fn edit(
     write.change(ChangeKind::Model(model.no));
     write.audit("model.edit", Subject::new(model.id), difference.into_detail()).await?;
     Ok(true)
+}
+
+/// A sum of usage says nothing of currencies: they are the models' own. So what was charged in one stays in it.
+async fn keeps_its_currency(write: &mut Write<'_>, model: &Model, price: &PriceList) -> Result<()> {
+    if price.currency == model.price.currency {
+        return Ok(());
+    }
+    // Attempts that are under way are charged by the old prices.
+    let was_charged = !model.price.is_free() || {
+        // The rollups by model, in the widest grain.
+        let sql = "SELECT 1 FROM usage_accounts s CROSS JOIN usage_rollups r WHERE r.cube = 2 AND r.grain = 5
+                   AND r.account_no = s.account_no AND r.model_no = $1 AND r.cost_nanos > 0 LIMIT 1";
+        write.row(sql, values![model.no]).await?.is_some()
+    };
+    if was_charged {
+        let why = "a model that costs something keeps its currency: withdraw it and make it anew in the other one";
+        return Err(StoreError::State(why));
+    }
+    Ok(())
 }
 
 /// Makes it or brings it to this state; whether anything changed.

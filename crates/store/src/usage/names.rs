@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Id, Key, Timestamp,
+    money::{Costs, Currency, PriceList},
     name::{Label, ModelName},
     secret::KeyHint,
     usage::{UsageRow, UsageSums},
@@ -34,7 +35,7 @@ pub(super) async fn rows(tx: &mut Tx, groups: &[(Group, UsageSums)], edges: &[i6
 struct Names {
     accounts: HashMap<i64, Id<Account>>,
     keys: HashMap<i64, (Id<Key>, Label, KeyHint)>,
-    models: HashMap<i64, ModelName>,
+    models: HashMap<i64, (ModelName, Currency)>,
 }
 
 impl Names {
@@ -60,12 +61,16 @@ impl Names {
             },
         )
         .await?;
-        read(tx, "name", "models", &distinct(|group| group.3), |no, [name]| {
-            names.models.insert(no, parsed(name)?);
+        read(tx, "name, price", "models", &distinct(|group| group.3), |no, [name, price]| {
+            names.models.insert(no, (parsed(name)?, currency_of(price)?));
             Ok(())
         })
         .await?;
         Ok(names)
+    }
+
+    fn currency(&self, model: i64) -> Currency {
+        self.models.get(&model).map_or(Currency::NONE, |(_, currency)| *currency)
     }
 
     fn row(&self, (index, account, key, model): Group, sums: UsageSums, edges: &[i64]) -> UsageRow {
@@ -76,10 +81,17 @@ impl Names {
             end: edge(index.saturating_add(1)),
             account: self.accounts.get(&account).copied(),
             key: self.keys.get(&key).cloned(),
-            model: self.models.get(&model).cloned(),
+            model: self.models.get(&model).map(|(name, _)| name.clone()),
             sums,
+            costs: (model != 0).then(|| Costs::of(self.currency(model), sums.cost)),
         }
     }
+}
+
+/// The currency of a price list as it is stored.
+pub(super) fn currency_of(price: &str) -> Result<Currency> {
+    let unreadable = |_| StoreError::Failed("a model's price cannot be read".into());
+    serde_json::from_str::<PriceList>(price).map(|price| price.currency).map_err(unreadable)
 }
 
 /// Hands over some columns of the rows of these numbers, and the number of each.

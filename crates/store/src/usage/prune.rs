@@ -1,25 +1,25 @@
 //! Deleting old request rows and minutes, in steps so small that nobody waits long behind one.
 
+use sqlx::AssertSqlSafe;
 use tollgate_core::Timestamp;
 
 use super::{grain::Grain, report::Cube};
-use crate::{Result, Store, value::values};
+use crate::{Result, Store, StoreEngine, value::values};
 
 /// Rows of one step.
 const STEP: i64 = 1_000;
 
 impl Store {
     pub(super) async fn prune(&self, before: Timestamp, minutes_before: Timestamp) -> Result<u64> {
-        let mut pruned = 0;
+        let mut pruned = self.days_drop(before).await?;
+        let rest = if self.engine() == StoreEngine::Postgres { "usage_attempts_rest" } else { "usage_attempts" };
+        let delete = format!(
+            "DELETE FROM {rest} WHERE attempt IN (
+                SELECT attempt FROM {rest} WHERE started_at < $1 ORDER BY started_at LIMIT $2)"
+        );
         loop {
             let mut tx = self.pools().begin().await?;
-            let step = tx
-                .execute(
-                    "DELETE FROM usage_attempts WHERE attempt IN (
-                        SELECT attempt FROM usage_attempts WHERE started_at < $1 ORDER BY started_at LIMIT $2)",
-                    values![before, STEP],
-                )
-                .await?;
+            let step = tx.execute(AssertSqlSafe(delete.clone()), values![before, STEP]).await?;
             tx.commit().await?;
             pruned += step;
             if step == 0 {

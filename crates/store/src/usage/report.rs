@@ -7,7 +7,7 @@ use tollgate_core::{
     usage::{GroupBy, UsageQuery, UsageRow},
 };
 
-use super::{buckets, lines, names};
+use super::{buckets, costs, lines, names};
 use crate::{
     Result, Store,
     bulk::placeholders,
@@ -65,9 +65,12 @@ impl Store {
     pub(super) async fn report(&self, query: &UsageQuery) -> Result<Vec<UsageRow>> {
         let edges = buckets::edges(query)?;
         let mut tx = self.pools().snapshot().await?;
-        let mut groups = lines::sums(&mut tx, query, &edges, self.now_ms(), Self::MOST_USAGE_ROWS).await?;
+        let (now, most) = (self.now_ms(), Self::MOST_USAGE_ROWS);
+        let mut groups = lines::sums(&mut tx, query, &edges, now, most).await?;
         groups.sort_unstable_by_key(|(group, _)| *group);
-        names::rows(&mut tx, &groups, &edges).await
+        let mut rows = names::rows(&mut tx, &groups, &edges).await?;
+        costs::fill(&mut tx, query, &edges, now, most, &groups, &mut rows).await?;
+        Ok(rows)
     }
 }
 

@@ -129,8 +129,8 @@ enum Tried {
 const ATTEMPTS: Insert = Insert {
     head: "INSERT INTO usage_attempts (attempt, request, account_no, key_no, model_no, upstream_no, route, started_at,
         input, output, cached_input, reasoning, audio_ms, images, class, input_at_most, output_at_most, suspect,
-        outcome, status, first_byte_us, total_us, cost_nanos, upstream_id) VALUES ",
-    columns: 24,
+        outcome, status, first_byte_us, total_us, cost_nanos, upstream_id, upstream_usage) VALUES ",
+    columns: 25,
     tail: " ON CONFLICT (attempt) DO NOTHING",
 };
 
@@ -155,8 +155,8 @@ async fn insert_attempts(tx: &mut Tx, batch: &[Settlement]) -> Result<HashSet<Id
 fn attempt_row(settled: &Settlement) -> [Value; ATTEMPTS.columns] {
     let units = &settled.units;
     let int = |number: u8| i64::from(number);
-    // An attribute that an upstream chose: a NUL in it must not stop the batch.
-    let upstream_id = settled.upstream_id.as_ref().map(|id| id.replace('\0', "\u{fffd}"));
+    // What an upstream chose: a NUL in it must not stop the batch.
+    let text = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', "\u{fffd}"));
     [
         Value::from(settled.attempt.uuid().as_bytes().as_slice()),
         Value::from(settled.request.uuid().as_bytes().as_slice()),
@@ -181,7 +181,8 @@ fn attempt_row(settled: &Settlement) -> [Value; ATTEMPTS.columns] {
         Value::from(settled.first_byte_us),
         Value::from(settled.total_us),
         Value::from(settled.cost.nanos()),
-        Value::from(upstream_id),
+        Value::from(text(&settled.upstream_id)),
+        Value::from(text(&settled.upstream_usage)),
     ]
 }
 

@@ -14,7 +14,7 @@ use tollgate_core::{
 };
 
 use super::{
-    UsageTop, buckets,
+    UsageTop, buckets, costs,
     lines::{self, Group, Size},
     names,
     source::MOST_LOOKUPS,
@@ -50,7 +50,9 @@ impl Store {
                 lines.iter().fold(whole, |rest, (_, shown)| minus(&rest, shown))
             }
         };
-        Ok(UsageTop { rows: names::rows(&mut tx, &lines, &edges).await?, rest, rest_rows: others })
+        let mut rows = names::rows(&mut tx, &lines, &edges).await?;
+        costs::fill_alike(&mut tx, &mut rows).await?;
+        Ok(UsageTop { rows, rest, rest_rows: others })
     }
 }
 

@@ -70,7 +70,7 @@ async fn what_an_older_program_wrote_is_found_after_the_next_start(fixture: Fixt
 }
 
 /// Past the store, as another program would.
-async fn execute(fixture: &Fixture, sql: &'static str) {
+pub async fn execute(fixture: &Fixture, sql: &'static str) {
     match fixture.url.strip_prefix("sqlite:") {
         Some(path) => {
             let mut file = sqlx::SqliteConnection::connect(&format!("sqlite://{path}")).await.unwrap();
@@ -79,6 +79,20 @@ async fn execute(fixture: &Fixture, sql: &'static str) {
         None => {
             let mut server = sqlx::PgConnection::connect(&fixture.url).await.unwrap();
             sqlx::query(sql).execute(&mut server).await.unwrap();
+        }
+    }
+}
+
+/// The one number that a statement gives, past the store.
+pub async fn number(fixture: &Fixture, sql: &'static str) -> i64 {
+    match fixture.url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let mut file = sqlx::SqliteConnection::connect(&format!("sqlite://{path}")).await.unwrap();
+            sqlx::query(sql).fetch_one(&mut file).await.unwrap().get(0)
+        }
+        None => {
+            let mut server = sqlx::PgConnection::connect(&fixture.url).await.unwrap();
+            sqlx::query(sql).fetch_one(&mut server).await.unwrap().get(0)
         }
     }
 }
@@ -143,7 +157,8 @@ async fn describe_postgres(fixture: Fixture) {
     let mut server = sqlx::PgConnection::connect(&fixture.url).await.unwrap();
     let columns = sqlx::query(
         "SELECT table_name::text, column_name::text, data_type::text, is_nullable::text FROM information_schema.columns
-         WHERE table_schema = 'public'",
+         WHERE table_schema = 'public'
+           AND table_name::text NOT IN (SELECT relname::text FROM pg_class WHERE relispartition)",
     );
     let columns = columns.fetch_all(&mut server).await.unwrap();
     let columns = columns.iter().map(|row| {
@@ -162,7 +177,7 @@ async fn describe_postgres(fixture: Fixture) {
                  FROM unnest(i.indkey::int[]) WITH ORDINALITY k (number, place)
                  JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.number)
          FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-         WHERE i.indisunique AND n.nspname = 'public'",
+         WHERE i.indisunique AND n.nspname = 'public' AND NOT t.relispartition",
     );
     let unique = unique.fetch_all(&mut server).await.unwrap();
     let unique = unique.iter().map(|row| (row.get(0), split(row.get(1))));

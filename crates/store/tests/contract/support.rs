@@ -301,5 +301,6 @@ pub fn settlement(world: &World, account: No<Account>, key: No<Key>, model: No<M
         total_us: 250_000,
         cost: Cost::from_nanos(7_000),
         upstream_id: Some("chatcmpl-1".into()),
+        upstream_usage: Some(r#"{"prompt_tokens":1,"x":"é"}"#.into()),
     }
 }

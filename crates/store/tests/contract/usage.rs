@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use tollgate_core::{
-    Account, Id, Key, Model, No, Timestamp, Units, UsageClass,
-    money::Cost,
+    Account, Id, Key, Model, ModelKind, No, Timestamp, Units, UsageClass,
+    money::{Cost, Currency, PriceList},
     name::ModelName,
     usage::{Bucket, GroupBy, Outcome, Settlement, UsageQuery, UsageRow, UsageSums},
 };
 use tollgate_store::{
     StoreError,
+    catalog::{ModelEdit, NewModel},
     usage::{JournalGap, LANES_KEPT, LATENCY_LIMITS_MS, Shipped},
 };
 
@@ -30,6 +31,9 @@ contract! {
     many_processes_may_add_to_the_same_rows,
     latency_falls_into_bins_by_model,
     old_rows_go_in_steps_and_hours_stay,
+    a_day_of_request_rows_goes_as_a_whole,
+    what_an_upstream_told_is_kept_with_its_attempt,
+    costs_are_told_by_currency_and_a_charged_model_keeps_its_own,
     a_journal_that_ended_is_forgotten_after_long_and_what_comes_back_is_not_counted_again,
     an_absurd_question_is_refused,
 }
@@ -496,6 +500,105 @@ async fn old_rows_go_in_steps_and_hours_stay(fixture: Fixture) {
     let hour = query("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z", Bucket::Hour, &[]);
     assert_eq!(fixture.store.usage_report(&hour).await.unwrap()[0].sums.requests, 2_500);
     assert_eq!(fixture.store.key_recent_requests(customer.keys[0].no).await.unwrap(), (1, 1));
+}
+
+async fn a_day_of_request_rows_goes_as_a_whole(fixture: Fixture) {
+    let store = &fixture.store;
+    let customer = customer(&fixture, "c", 1).await;
+    let one = |at: &str| settlement(&fixture.world, customer.account.no, customer.keys[0].no, No::new(1), at);
+    let rows = async || crate::schema::number(&fixture, "SELECT count(*) FROM usage_attempts").await;
+    fixture.hands.set("2026-05-04T12:00:00Z");
+    store.usage_days_make().await.unwrap();
+    // Who comes second finds them made.
+    store.usage_days_make().await.unwrap();
+    ship(&fixture, &[one("2026-05-04T12:00:00Z"), one("2026-05-04T12:00:00Z")]).await;
+    fixture.hands.set("2026-05-05T00:00:00Z");
+    store.usage_days_make().await.unwrap();
+    let twice = one("2026-05-05T00:00:00Z");
+    ship(&fixture, &[twice.clone(), one("2026-05-05T00:00:00Z")]).await;
+    // Counted once in partitions too.
+    ship(&fixture, &[twice, one("2026-05-05T00:00:00Z")]).await;
+    // Nobody made a partition for this one.
+    fixture.hands.set("2027-01-01T00:00:00Z");
+    ship(&fixture, &[one("2027-01-01T00:00:00Z")]).await;
+    assert_eq!((rows().await, total(&fixture).await.requests), (6, 6));
+    let never = Timestamp::default();
+    let on_postgres = fixture.url.starts_with("postgres");
+    if on_postgres {
+        let rest = crate::schema::number(&fixture, "SELECT count(*) FROM usage_attempts_rest").await;
+        assert_eq!(rest, 1, "each of the others lies in its day");
+    }
+    store.usage_prune(named("2026-05-04T23:59:59Z"), never).await.unwrap();
+    assert_eq!(rows().await, if on_postgres { 6 } else { 4 }, "a day goes when all of it may");
+    store.usage_prune(named("2026-05-05T00:00:00Z"), never).await.unwrap();
+    assert_eq!(rows().await, 4);
+    store.usage_prune(named("2028-01-01T00:00:00Z"), never).await.unwrap();
+    assert_eq!((rows().await, total(&fixture).await.requests), (0, 6), "sums stay");
+    // Rows that were there before their day got a partition keep it from getting one, and count on.
+    ship(&fixture, &[one("2027-01-01T00:00:00Z")]).await;
+    store.usage_days_make().await.unwrap();
+    ship(&fixture, &[one("2027-01-01T00:00:00Z")]).await;
+    assert_eq!(rows().await, 2);
+}
+
+async fn what_an_upstream_told_is_kept_with_its_attempt(fixture: Fixture) {
+    let one = || settlement(&fixture.world, No::new(1), No::new(1), No::new(1), "2026-05-04T12:00:00Z");
+    let silent = Settlement { upstream_id: None, upstream_usage: None, ..one() };
+    let hostile = Settlement { upstream_usage: Some("a\u{0}b".into()), ..one() };
+    ship(&fixture, &[one(), silent, hostile]).await;
+    let number = async |sql: &'static str| crate::schema::number(&fixture, sql).await;
+    let told = r#"SELECT count(*) FROM usage_attempts WHERE upstream_id = 'chatcmpl-1' AND upstream_usage = '{"prompt_tokens":1,"x":"é"}'"#;
+    assert_eq!(number(told).await, 1);
+    let silent = "SELECT count(*) FROM usage_attempts WHERE upstream_id IS NULL AND upstream_usage IS NULL";
+    assert_eq!(number(silent).await, 1);
+    assert_eq!(number("SELECT count(*) FROM usage_attempts WHERE upstream_usage LIKE 'a_b'").await, 1);
+}
+
+async fn costs_are_told_by_currency_and_a_charged_model_keeps_its_own(fixture: Fixture) {
+    let store = &fixture.store;
+    let customer = customer(&fixture, "c", 1).await;
+    let (account, key) = (customer.account.no, customer.keys[0].no);
+    let euros = PriceList { currency: named("EUR"), input_per_million: named("1"), ..PriceList::default() };
+    let model = async |name: &str, price: PriceList| {
+        let new = NewModel {
+            name: named(name),
+            title: None,
+            kind: ModelKind::Chat,
+            context_window: None,
+            max_output_tokens: None,
+            price,
+            served_by: Vec::new(),
+        };
+        store.model_create(&system(), new).await.unwrap().value
+    };
+    let (free, paid) = (model("free", PriceList::default()).await, model("paid", euros).await);
+    let at = "2026-05-04T12:00:00Z";
+    let one = |model: &Model, nanos: i64| Settlement {
+        cost: Cost::from_nanos(nanos),
+        ..settlement(&fixture.world, account, key, model.no, at)
+    };
+    ship(&fixture, &[one(&free, 0), one(&paid, 5), one(&paid, 6)]).await;
+    let day = |by: &[GroupBy]| query("2026-05-04T00:00:00Z", "2026-05-05T00:00:00Z", Bucket::Day, by);
+    let costs = async |by: &[GroupBy]| -> Vec<_> {
+        let rows = store.usage_report(&day(by)).await.unwrap();
+        rows.iter().map(|row| row.costs.clone().unwrap().only()).collect()
+    };
+    let (usd, eur) = (named::<Currency>("USD"), named::<Currency>("EUR"));
+    let nothing = Cost::default();
+    assert_eq!(costs(&[GroupBy::Model]).await, [Some((nothing, Some(usd))), Some((Cost::from_nanos(11), Some(eur)))]);
+    assert_eq!(costs(&[GroupBy::Key]).await, [Some((Cost::from_nanos(11), Some(eur)))]);
+    let price = |currency| ModelEdit { price: Some(PriceList { currency, ..euros }), ..ModelEdit::default() };
+    let refused = store.model_edit(&system(), paid.id, price(usd), None).await;
+    assert!(matches!(refused, Err(StoreError::State(_))), "{refused:?}");
+    let given_away =
+        ModelEdit { price: Some(PriceList { currency: eur, ..PriceList::default() }), ..ModelEdit::default() };
+    drop(store.model_edit(&system(), paid.id, given_away, None).await.unwrap());
+    let refused = store.model_edit(&system(), paid.id, price(usd), None).await;
+    assert!(matches!(refused, Err(StoreError::State(_))), "what was charged was in euros: {refused:?}");
+    // Nothing was ever charged for the other one.
+    drop(store.model_edit(&system(), free.id, price(named("VND")), None).await.unwrap());
+    ship(&fixture, &[one(&free, 7)]).await;
+    assert_eq!(costs(&[]).await, [None], "two currencies are no one amount");
 }
 
 async fn a_journal_that_ended_is_forgotten_after_long_and_what_comes_back_is_not_counted_again(fixture: Fixture) {

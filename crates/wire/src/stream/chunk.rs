@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    json::{Cursor, Malformed},
+    json::{Cursor, Malformed, Text},
     usage::{Endpoint, Figures},
 };
 
@@ -11,6 +11,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub figures: Option<Figures>,
+    /// Where those stand.
+    pub figures_at: Range<usize>,
+    /// Where the text of the answer's `id` stands; empty where it was not read.
+    pub id_at: Range<usize>,
     /// `choices` is there and empty, and `usage` is an object: the chunk exists for the figures alone.
     pub is_usage_chunk: bool,
     /// Choices, or other parts of the answer, that got content by this event.
@@ -37,6 +41,23 @@ pub(super) struct Reader {
     /// The chunk read last up to the value of its `choices`, with no usage or error in it. Most
     /// upstreams open all chunks of a stream with the same bytes, which then need not be read again.
     front: Vec<u8>,
+}
+
+impl Facts {
+    /// Takes the value of a `usage` member: the last one counts.
+    fn usage(&mut self, cursor: &mut Cursor<'_>, data: &[u8]) -> Result<(), Malformed> {
+        let start = cursor.at();
+        if let Some(figures) = Figures::read(cursor, data)? {
+            (self.figures, self.figures_at) = (Some(figures), start..cursor.at());
+        }
+        Ok(())
+    }
+}
+
+/// A string without its quotes.
+fn inside(text: &Text<'_>) -> Range<usize> {
+    let Range { start, end } = text.range();
+    start + 1..end - 1
 }
 
 /// The longest front that is remembered.
@@ -82,7 +103,7 @@ impl Reader {
             let (start, first) = (cursor.at(), cursor.next_byte());
             places.name(key.start, &mut self.usage);
             if key.is("usage") {
-                facts.figures = Figures::read(&mut cursor, data)?.or(facts.figures);
+                facts.usage(&mut cursor, data)?;
                 has_usage |= first == Some(b'{');
                 let value = start..cursor.at();
                 let cut = places.cut(key.start, cursor.at());
@@ -95,6 +116,8 @@ impl Reader {
                     self.front.extend_from_slice(data.get(..start).unwrap_or_default());
                 }
                 choices = read_choices(&mut cursor)?;
+            } else if key.is("id") && first == Some(b'"') {
+                facts.id_at = inside(&cursor.string()?);
             } else {
                 facts.is_error |= key.is("error") && first != Some(b'n');
                 cursor.skip()?;
@@ -213,12 +236,14 @@ fn read_typed(data: &[u8]) -> Result<Facts, Malformed> {
                 b"error" => facts.is_error = true,
                 kind => facts.deltas += u64::from(kind.ends_with(b".delta") || kind == b"content_block_delta"),
             },
-            b"usage" => facts.figures = Figures::read(&mut cursor, data)?.or(facts.figures),
+            b"usage" => facts.usage(&mut cursor, data)?,
             b"response" | b"message" if cursor.next_byte() == Some(b'{') => {
                 let mut inner = cursor.enter_object()?;
                 while let Some(key) = cursor.key(&mut inner)? {
                     if key.is("usage") {
-                        facts.figures = Figures::read(&mut cursor, data)?.or(facts.figures);
+                        facts.usage(&mut cursor, data)?;
+                    } else if key.is("id") && cursor.next_byte() == Some(b'"') {
+                        facts.id_at = inside(&cursor.string()?);
                     } else {
                         cursor.skip()?;
                     }

@@ -58,6 +58,33 @@ fn a_client_that_did_not_ask_for_usage_sees_none_and_it_is_counted() {
 }
 
 #[test]
+fn the_answers_id_and_a_usage_object_that_says_more_are_kept() {
+    let mut meter = StreamMeter::new(Endpoint::ChatCompletions, UsageShown::Hidden);
+    meter.push(Bytes::from_static(OPENAI.as_bytes())).unwrap();
+    assert_eq!((meter.id(), meter.usage_text()), (&b"c"[..], &b""[..]));
+    let more = OPENAI.replace("\"total_tokens\":10", "\"total_tokens\":10, \"x\": 1 ");
+    // Running figures that say more, then final ones that do not: the last counts.
+    for (stream, kept) in [
+        (more.clone(), "{\"prompt_tokens\":9,\"completion_tokens\":1,\"total_tokens\":10, \"x\": 1 }"),
+        (OPENAI.replacen("\"usage\":null", "\"usage\":{\"prompt_tokens\":9,\"x\":1}", 1), ""),
+        (more.replace("\"x\": 1", &format!("\"x\":\"{}\"", "y".repeat(USAGE_TEXT_MAX))), ""),
+    ] {
+        for size in [1, 7, 10_000] {
+            let mut meter = StreamMeter::new(Endpoint::ChatCompletions, UsageShown::Hidden);
+            for chunk in stream.as_bytes().chunks(size) {
+                meter.push(Bytes::copy_from_slice(chunk)).unwrap();
+            }
+            assert_eq!((meter.id(), std::str::from_utf8(meter.usage_text()).unwrap()), (&b"c"[..], kept), "{size}");
+        }
+    }
+    let messages =
+        "data: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":1}}}\n\n";
+    let mut meter = StreamMeter::new(Endpoint::Messages, UsageShown::AsSent);
+    meter.push(Bytes::from_static(messages.as_bytes())).unwrap();
+    assert_eq!(meter.id(), b"msg_1");
+}
+
+#[test]
 fn a_client_that_asked_for_usage_gets_the_upstreams_bytes_uncopied() {
     let chunk = Bytes::from_static(OPENAI.as_bytes());
     for shown in [UsageShown::AsSent, UsageShown::FinalOnly] {

@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn a_query_is_read_strictly_where_it_means_something() {
         let asked = Asked::of("utm=%ff&ask=how+do+I%3F&goal=s%E1%BB%ADa&lang=vi-VN&x").unwrap();
-        assert_eq!((asked.ask.as_deref(), asked.goal.as_deref(), asked.lang), (Some("how do I?"), Some("sửa"), Some(Lang::Vi)));
+        assert_eq!(
+            (asked.ask.as_deref(), asked.goal.as_deref(), asked.lang),
+            (Some("how do I?"), Some("sửa"), Some(Lang::Vi))
+        );
         assert_eq!(Asked::of("").unwrap(), Asked::default());
         for (wrong, field) in [("ask=a&ask=b", "ask"), ("ask=%ff%fe", "ask"), ("goal=%c3", "goal"), ("q=a&q=a", "q")] {
             let error = Asked::of(wrong).unwrap_err();

@@ -52,11 +52,7 @@ struct SearchPage {
     found: Found,
 }
 
-pub(super) async fn page(
-    State(services): State<Services>,
-    guest: Guest,
-    asked: Result<Asked, ServiceError>,
-) -> Paged {
+pub(super) async fn page(State(services): State<Services>, guest: Guest, asked: Result<Asked, ServiceError>) -> Paged {
     let asked = asked?;
     services.docs_search_take(&guest.visitor)?;
     let look = asked.look(guest.look);

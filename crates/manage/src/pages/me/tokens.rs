@@ -120,7 +120,7 @@ async fn create(State(services): State<Services>, viewer: Viewer, form: Form) ->
     let expires_at = days.map(|days| services.world.now().plus(Duration::from_secs(days * 86_400)));
     let Some(name) = name else { return Ok(new_page(&viewer, &form, errors)) };
     let input = TokenInput { name, expires_at, account: form.some("account").map(str::to_owned), user: None };
-    match services.token_create(&viewer.principal, input).await {
+    match services.token_create(&viewer.principal, input, None).await {
         Ok(made) => {
             let page = Shown {
                 chrome: Chrome::own(&viewer, Place::Profile),

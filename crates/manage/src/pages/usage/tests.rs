@@ -59,6 +59,7 @@ fn overview(until: &str) -> UsageOverview {
             key: Some((id, name.parse::<Label>().unwrap(), hint())),
             model: Some("qwen3-32b".parse().unwrap()),
             sums,
+            costs: None,
         })
         .collect();
     let series = (0..lines.len()).map(|at| UsageSeries { part: UsagePart::Line(at), amounts: vec![1] });

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use tollgate_core::{
     Account, Id, Key, KeyStatus, No, Timestamp, Units,
     account::AccountAction,
-    money::{Cost, Currency},
+    money::{Cost, Costs, Currency},
     name::{Handle, Label, ModelName},
     secret::KeyHint,
     usage::{Bucket, GroupBy, UsageQuery, UsageRow, UsageSums},
@@ -331,14 +331,11 @@ impl Services {
             return Ok(costs);
         }
         let by_model = UsageQuery { bucket: Bucket::Total, group_by: vec![GroupBy::Model], ..query.clone() };
+        let mut totals = Costs::default();
         for row in self.store().usage_report(&by_model).await.map_err(too_long)? {
-            let Some(currency) = costs.of(row.model.as_ref()) else { continue };
-            match costs.totals.iter_mut().find(|(known, _)| *known == currency) {
-                Some((_, sum)) => *sum = sum.plus(row.sums.cost),
-                None => costs.totals.push((currency, row.sums.cost)),
-            }
+            row.costs.iter().flat_map(Costs::iter).for_each(|(currency, cost)| totals.add(currency, cost));
         }
-        costs.totals.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        costs.totals = totals.iter().collect();
         Ok(costs)
     }
 }

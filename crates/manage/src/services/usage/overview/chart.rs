@@ -240,6 +240,7 @@ mod tests {
             key: None,
             model: None,
             sums: UsageSums { requests: 1, units: Units { input, ..Units::default() }, ..UsageSums::default() },
+            costs: None,
         };
         let (first, second) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
         let ticks = vec![at(first), at(second)];
