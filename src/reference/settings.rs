@@ -58,7 +58,8 @@ fn prose(comment: &[String]) -> String {
         if paragraph.first().is_some_and(|line| line.starts_with("[[")) {
             let _ = write!(text, "```toml settings\n{}\n```\n\n", paragraph.join("\n"));
         } else {
-            let _ = write!(text, "{}\n\n", paragraph.join(" "));
+            // What stands between such marks is no markup: a mail address, for one.
+            let _ = write!(text, "{}\n\n", paragraph.join(" ").replace('<', "\\<"));
         }
     }
     text
