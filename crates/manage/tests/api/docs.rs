@@ -107,7 +107,7 @@ async fn programs_find_what_they_look_for_first() {
         assert_eq!(page.header("content-type"), "text/markdown; charset=utf-8", "{path}");
     }
     let full = get(&house, "/llms-full.txt", &[]).await.expect(200).text;
-    assert!(full.contains("# API keys\n") && full.contains("# Install\n") && full.len() > 100_000);
+    assert!(full.contains("# API keys\n") && full.contains("# Install and run as a service\n") && full.len() > 100_000);
     let sitemap = get(&house, "/sitemap.xml", &[]).await.expect(200);
     assert_eq!(sitemap.header("content-type"), "application/xml; charset=utf-8");
     for path in listed {
