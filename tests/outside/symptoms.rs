@@ -283,7 +283,7 @@ async fn who_leaves_before_the_first_token_does_not_pay_for_the_whole_prompt(eng
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_handed_out_works_on_every_node_and_through_its_rotation() {
     let house = super::fleet::house_with_lease("10s").await;
-    let other = super::fleet::second_node(&house).await;
+    let other = house.second_node().await;
     let ask = async |text: &str| chat(other.http(), text, "chat-a", json!({})).send().await.answer();
     for _ in 0..25 {
         let key = house.key(&["chat-a"]).await;

@@ -179,7 +179,7 @@ impl Script {
             obeys: flag("obeys").unwrap_or(false),
         }
     }
-    const NAMES: [&str; 22] = [
+    const NAMES: [&str; 24] = [
         "status",
         "code",
         "chunks",

@@ -409,16 +409,16 @@ mod tests {
     #[test]
     fn pictures_are_ours_or_words() {
         let (page, _) = rendered(
-            "# T\n\n![The <list> of \"keys\"](../screenshots/keys.png) ![gone](../screenshots/gone.png) ![out](../../README.md)\n",
+            "# T\n\n![The <list> of \"keys\"](../screenshots/keys-light.png) ![gone](../screenshots/gone.png) ![out](../../README.md)\n",
         );
-        assert!(
-            page.html.contains(
-                "<img src=\"/docs/screenshots/keys.png\" alt=\"The &lt;list&gt; of &quot;keys&quot;\" width=\""
-            ),
-            "{}",
-            page.html
-        );
-        assert_eq!(page.html.matches("<img").count(), 1);
+        for theme in ["light", "dark"] {
+            let picture = format!(
+                "<img src=\"/docs/screenshots/keys-{theme}.png\" alt=\"The &lt;list&gt; of &quot;keys&quot;\" width=\""
+            );
+            assert!(page.html.contains(&picture), "{}", page.html);
+            assert!(page.html.contains(&format!("class=\"on-{theme}\"")), "{}", page.html);
+        }
+        assert_eq!(page.html.matches("<img").count(), 2);
         assert!(page.html.contains("> gone out</p>"), "{}", page.html);
     }
 
