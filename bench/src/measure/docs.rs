@@ -54,7 +54,8 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
         let rounds = usize::try_from(scale.of(ROUNDS).max(1))?;
         let mut connection = server.http().connect().await?;
         for (what, paths) in [("page", html), ("page as Markdown", markdown), ("search", searches)] {
-            let took = timed(&server, &mut connection, &paths.repeat(rounds), usize::MAX).await?;
+            let asked: Vec<String> = std::iter::repeat_n(&paths, rounds).flatten().cloned().collect();
+            let took = timed(&server, &mut connection, &asked, usize::MAX).await?;
             lines.push(line(format!("documentation: a {what}, of {} each {rounds} times", paths.len()), took, PAGE));
         }
         let questions = questions()?;

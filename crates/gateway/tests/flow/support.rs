@@ -240,12 +240,7 @@ impl Management for Echo {
 /// Is broken.
 pub struct Panics;
 impl Management for Panics {
-    fn call(
-        &self,
-        _: Request<Incoming>,
-        _: SocketAddr,
-        _: Option<Id<tollgate_core::usage::Request>>,
-    ) -> ManagementFuture {
+    fn call(&self, _: Request<Incoming>, _: IpAddr, _: Option<Id<tollgate_core::usage::Request>>) -> ManagementFuture {
         Box::pin(async { panic!("a fault, on purpose") })
     }
 }
