@@ -171,7 +171,7 @@ mod tests {
 
     const ROOT: &str = env!("CARGO_MANIFEST_DIR");
     /// Templates that a test renders by the function that makes them.
-    const BY_FUNCTION: [&str; 2] = ["mail/letter.html", "mail/letter.txt"];
+    const BY_FUNCTION: [&str; 4] = ["docs/answer.html", "docs/line.html", "mail/letter.html", "mail/letter.txt"];
 
     fn files_below(directory: &Path, list: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {

@@ -10,6 +10,8 @@ mod mcp;
 mod query;
 mod raw;
 mod read;
+#[cfg(test)]
+mod samples;
 mod search;
 
 use axum::{Router, response::Redirect, routing::get};

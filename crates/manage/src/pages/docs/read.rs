@@ -29,30 +29,30 @@ const MOST_LISTED: usize = 40;
 
 #[derive(Template)]
 #[template(path = "docs/page.html")]
-struct ReadPage {
-    chrome: Chrome,
-    t: &'static texts::Docs,
-    parts: Vec<Part>,
-    page: tollgate_docs::Page,
+pub(super) struct ReadPage {
+    pub(super) chrome: Chrome,
+    pub(super) t: &'static texts::Docs,
+    pub(super) parts: Vec<Part>,
+    pub(super) page: tollgate_docs::Page,
     /// What is on the page: its headings of the second level.
-    listed: Vec<Heading>,
-    before: Option<Link>,
-    after: Option<Link>,
+    pub(super) listed: Vec<Heading>,
+    pub(super) before: Option<Link>,
+    pub(super) after: Option<Link>,
     /// Whether English stands in for a page that is not translated.
-    stands_in: bool,
-    ask: AskBox,
+    pub(super) stands_in: bool,
+    pub(super) ask: AskBox,
     /// Whether a model writes answers: they come line by line then.
-    streams: bool,
+    pub(super) streams: bool,
 }
 
 #[derive(Template)]
 #[template(path = "docs/not_found.html")]
-struct NoPage {
-    chrome: Chrome,
-    t: &'static texts::Docs,
-    parts: Vec<Part>,
+pub(super) struct NoPage {
+    pub(super) chrome: Chrome,
+    pub(super) t: &'static texts::Docs,
+    pub(super) parts: Vec<Part>,
     /// What the address may have meant.
-    near: Vec<Link>,
+    pub(super) near: Vec<Link>,
 }
 
 pub(super) async fn start(

@@ -45,11 +45,11 @@ impl Found {
 
 #[derive(Template)]
 #[template(path = "docs/search.html")]
-struct SearchPage {
-    chrome: Chrome,
-    t: &'static texts::Docs,
-    parts: Vec<Part>,
-    found: Found,
+pub(super) struct SearchPage {
+    pub(super) chrome: Chrome,
+    pub(super) t: &'static texts::Docs,
+    pub(super) parts: Vec<Part>,
+    pub(super) found: Found,
 }
 
 pub(super) async fn page(State(services): State<Services>, guest: Guest, asked: Result<Asked, ServiceError>) -> Paged {
