@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
@@ -99,6 +100,8 @@ pub struct Script {
     pub says: Option<String>,
     /// Says what a message orders between `SAY<<` and `>>`, as a model does that was talked into it.
     pub obeys: bool,
+    /// The request asks for embeddings in base64.
+    pub base64: bool,
 }
 
 impl Default for Script {
@@ -128,6 +131,7 @@ impl Default for Script {
             text: "Hello there.".into(),
             says: None,
             obeys: false,
+            base64: false,
         }
     }
 }
@@ -177,6 +181,7 @@ impl Script {
             text: text("text").unwrap_or(plain.text),
             says: text("says"),
             obeys: flag("obeys").unwrap_or(false),
+            base64: false,
         }
     }
     const NAMES: [&str; 24] = [
@@ -219,7 +224,7 @@ impl Script {
         messages
             .filter_map(|text| text.split_once("SAY<<")?.1.split_once(">>"))
             .map(|(order, _)| order.to_owned())
-            .last()
+            .next_back()
     }
 
     fn usage(&self, endpoint: Endpoint, input: u64, output: u64) -> Option<Value> {
@@ -335,6 +340,15 @@ fn chunk(endpoint: Endpoint, model: &str, at: u64, last: bool, said: Option<&str
     format!("{}\"choices\":[{choice}]{usage}}}", chunk_head(endpoint, model))
 }
 
+/// An embedding: numbers, or their bytes in base64 where the request wants that, as OpenAI's own packages do.
+fn vector(base64: bool) -> Value {
+    const NUMBERS: [f32; 3] = [0.5, -0.25, 1.0];
+    if !base64 {
+        return json!(NUMBERS);
+    }
+    json!(Base64::encode_string(&NUMBERS.map(f32::to_le_bytes).concat()))
+}
+
 fn whole_body(script: &Script, endpoint: Endpoint, model: &str) -> Value {
     let mut body = match endpoint {
         Endpoint::Chat => json!({"id": "fake-1", "object": "chat.completion", "created": 1_700_000_000, "model": model,
@@ -344,7 +358,7 @@ fn whole_body(script: &Script, endpoint: Endpoint, model: &str) -> Value {
             "choices": [{"index": 0, "text": script.text, "logprobs": null, "finish_reason": "stop"}]})
         }
         Endpoint::Embeddings => json!({"object": "list", "model": model,
-            "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25, 1.0]}]}),
+            "data": [{"object": "embedding", "index": 0, "embedding": vector(script.base64)}]}),
     };
     if let Some(usage) = script.usage(endpoint, script.input, script.output) {
         body["usage"] = usage;
@@ -544,6 +558,7 @@ async fn answer(
     if script.refuses.as_ref().is_some_and(|name| !json[name].is_null()) {
         script.status = 400;
     }
+    script.base64 = json["encoding_format"] == "base64";
     if script.obeys {
         script.says = Some(Script::order(&json).unwrap_or_else(|| "NO ANSWER".to_owned()));
     }

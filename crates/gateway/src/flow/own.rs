@@ -157,12 +157,14 @@ async fn key_ask(store: &Store, no: No<Key>, now: Timestamp) -> Result<(Key, Key
 }
 
 const DAY_MS: i64 = 86_400_000;
+const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 async fn usage_since(store: &Store, no: No<Key>, from: Timestamp, now: Timestamp) -> Result<UsageBody, StoreError> {
     let query = UsageQuery {
         account: None,
         from,
-        to: now.plus(std::time::Duration::from_millis(1)),
+        // Ranges are cut to whole minutes: this one to its end.
+        to: now.plus(MINUTE),
         bucket: Bucket::Total,
         group_by: vec![],
         keys: vec![no],
