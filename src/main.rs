@@ -10,7 +10,7 @@
 //! | [`serve`] | the parts put together, started and stopped in order |
 //! | [`demo`] | `tollgate demo` and its models |
 //! | [`doctor`] | checks, and what to do about each fault |
-//! | [`reference`] | the documentation's pages that are made from the program |
+//! | [`reference`](mod@reference) | the documentation's pages that are made from the program |
 //! | [`telemetry`] | log lines and metrics |
 //! | [`world`] | the one place of clock and randomness |
 

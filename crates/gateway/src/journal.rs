@@ -32,7 +32,7 @@
 //! 5. *Enough is kept.* Segments are deleted only when all in them is shipped, the store has it on disk,
 //!    and a carry file with the attempts that are still open is; a lane is renamed before it is deleted
 //!    (`files`).
-//! 6. *Bounded.* Intents are refused when the journal or its disk is full ([`space`]), so that progress and
+//! 6. *Bounded.* Intents are refused when the journal or its disk is full (`space`), so that progress and
 //!    settlements of what was admitted still fit; memory holds the attempts in flight and one batch a lane.
 //!
 //! # Recovery
