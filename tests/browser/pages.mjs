@@ -32,9 +32,16 @@ export async function shownKey(person) {
  */
 export async function refusedAt(person, field, words, { scope = sheet(person), first = true } = {}) {
   await eventually('the field is marked', async () => (await field.getAttribute('aria-invalid')) === 'true');
-  const described = ((await field.getAttribute('aria-describedby')) ?? '').split(' ').filter(Boolean);
-  const said = await Promise.all(described.map((id) => scope.locator(`[id="${id}"]`).innerText()));
-  assert.match(said.join(' '), words);
+  // The field may be marked from a try before: what it says now is waited for.
+  let said = '';
+  const says = async () => {
+    const described = ((await field.getAttribute('aria-describedby')) ?? '').split(' ').filter(Boolean);
+    said = (await Promise.all(described.map((id) => scope.locator(`[id="${id}"]`).innerText({ timeout: 2_000 }).catch(() => '')))).join(' ');
+    return words.test(said);
+  };
+  await eventually(`${words} beside the field`, says).catch((error) => {
+    throw new Error(`${error.message}; it says: ${said}`);
+  });
   assert.equal(await scope.getByRole('alert').count(), 1, 'the head of the form says so too');
   if (first) {
     await eventually('the first wrong field has the focus', () => field.evaluate((element) => element === document.activeElement));
