@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use serde_json::{Value, json};
-use tollgate_core::{Timestamp, World, catalog::Engine, seal::MasterKey, seal::SecretText};
+use tollgate_core::{Route, Timestamp, World, account::Standing, catalog::Engine, seal::MasterKey, seal::SecretText};
 use tollgate_store::{PageRequest, Store, audit::AuditFilter};
 use ureq::http;
 
@@ -285,6 +285,7 @@ async fn store(settings: &Settings, world: &World, findings: &mut Findings) {
     let key = master_key(settings, Some(&store), findings).await;
     clock(&store, world, findings).await;
     gaps(&store, findings).await;
+    docs_model(settings, &store, world.now(), findings).await;
     if let Some(key) = key {
         upstreams(&store, &key, world, findings).await;
     }
@@ -378,6 +379,42 @@ async fn gaps(store: &Store, findings: &mut Findings) {
             found,
             "check the disks that hold journals; `GET /api/v1/nodes/journal-gaps` lists them",
         );
+    }
+}
+
+/// Who writes answers to questions about the documentation. Silence where nobody is to.
+async fn docs_model(settings: &Settings, store: &Store, now: Timestamp, findings: &mut Findings) {
+    const ABOUT: &str = "docs.model";
+    let Some(by) = &settings.docs.model else { return };
+    let advice = "until it is, questions are answered with the pages' own words";
+    match store.model_get(by.model.as_str()).await {
+        Ok(model) if Route::ChatCompletions.serves(model.kind) => {}
+        Ok(model) => {
+            let found = format!("{} is of the kind {}, and a chat model is needed", by.model, model.kind.as_str());
+            return findings.fault(ABOUT, found, format!("name a chat model: {advice}"));
+        }
+        Err(error) => {
+            return findings.fault(
+                ABOUT,
+                format!("{}: {error}", by.model),
+                format!("name a model that there is: {advice}"),
+            );
+        }
+    }
+    match store.account_get(&by.account).await.map(|account| account.standing(now)) {
+        Ok(Standing::Good) => findings.well(ABOUT, format!("{} answers for account {}", by.model, by.account)),
+        Ok(Standing::PlanRequired) => {
+            let found = format!("account {} has no paid plan", by.account);
+            findings.fault("docs.account", found, format!("give it one: {advice}"));
+        }
+        Ok(Standing::Suspended) => {
+            let found = format!("account {} is suspended", by.account);
+            findings.fault("docs.account", found, format!("name another: {advice}"));
+        }
+        Err(error) => {
+            let found = format!("{}: {error}", by.account);
+            findings.fault("docs.account", found, format!("name an account that there is: {advice}"));
+        }
     }
 }
 

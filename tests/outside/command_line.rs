@@ -333,6 +333,23 @@ async fn the_doctor_says_what_is_well_and_what_is_not(engine: Engine) {
     let settings = house.node.options().directory.join("tollgate.toml").display().to_string();
     let well = cli::run(house.directory.path(), &["doctor", "--config", &settings]);
     assert_eq!(well.code, 0, "{well:?}");
+    for (docs, about, says) in [
+        ("model = \"chat-a\"", "", ""),
+        ("model = \"chat-z\"", "docs.model", "chat-z"),
+        ("model = \"embed-a\"", "docs.model", "embedding"),
+        ("model = \"chat-a\"\naccount = \"nobody\"", "docs.account", "nobody"),
+    ] {
+        let settings = house.node.options().clone().settings(&format!("[docs]\n{docs}")).write().display().to_string();
+        let ran = cli::run(house.directory.path(), &["doctor", "--json", "--config", &settings]);
+        assert_eq!(ran.code, i32::from(!about.is_empty()), "{docs}: {ran:?}");
+        let findings = ran.json();
+        let mut faults = findings["data"].as_array().unwrap().iter().filter(|finding| finding["verdict"] == "FAULT");
+        let fault = faults.next();
+        assert_eq!(fault.map_or("", |fault| fault["about"].as_str().unwrap()), about, "{findings}");
+        assert!(fault.is_none_or(|fault| fault["found"].as_str().unwrap().contains(says)), "{findings}");
+        assert!(faults.next().is_none(), "{findings}");
+    }
+    let settings = house.node.options().write().display().to_string();
     house.upstream.go_down().await;
     let unwell = cli::run(house.directory.path(), &["doctor", "--config", &settings]);
     assert_eq!(unwell.code, 1, "an upstream does not answer: {unwell:?}");

@@ -23,7 +23,7 @@ use crate::{
 
 /// Revocations.
 const TRIES: u64 = 10_000;
-/// Revocations without other load.
+/// Revocations one after the other, under load and without.
 const ALONE: u64 = 1_000;
 /// Revocations at once.
 const AT_ONCE: u64 = 4;
@@ -41,6 +41,12 @@ struct Seen {
     admitted_after: AtomicU64,
 }
 
+impl Seen {
+    fn taken(&self) -> anyhow::Result<Vec<Duration>> {
+        Ok(std::mem::take(&mut *self.took.lock().map_err(|_| anyhow::anyhow!("a try panicked"))?))
+    }
+}
+
 /// Measures.
 pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
     let mock = Mock::start()?;
@@ -51,6 +57,7 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
     let (address, http) = (server.address(), server.http());
     let seen = Arc::new(Seen::default());
     let tries = scale.of(TRIES);
+    let (mut took, mut one_by_one) = (Vec::new(), Vec::new());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let stop = Arc::new(AtomicBool::new(false));
@@ -83,13 +90,17 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
         for revoker in revokers {
             tokio::time::timeout(LONGEST, revoker).await.context("the tries took too long")???;
         }
+        took = seen.taken()?;
+        for _ in 0..scale.of(ALONE) {
+            one(address, http, &token, &seen).await?;
+        }
+        one_by_one = seen.taken()?;
         stop.store(true, Ordering::Relaxed);
         for client in load {
             client.await??;
         }
         anyhow::Ok(())
     })?;
-    let took = std::mem::take(&mut *seen.took.lock().map_err(|_| anyhow::anyhow!("a try panicked"))?);
     crate::process::settle(server.pid())?;
     runtime.block_on(async {
         for _ in 0..scale.of(ALONE) {
@@ -97,8 +108,8 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
         }
         anyhow::Ok(())
     })?;
-    let alone = std::mem::take(&mut *seen.took.lock().map_err(|_| anyhow::anyhow!("a try panicked"))?);
-    let alone = median(alone).unwrap_or_default();
+    let alone = median(seen.taken()?).unwrap_or_default();
+    let one_by_one = median(one_by_one).unwrap_or_default();
     let mut sorted = took.clone();
     sorted.sort();
     let late = sorted.get(sorted.len() * 99 / 100).copied().unwrap_or_default();
@@ -111,6 +122,12 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
             ours: format!("{} median", ms(alone)),
             neighbour: String::new(),
             goal: format!("median within 5 ms{}", met(alone)),
+        },
+        Line {
+            what: format!("the same under {BUSY} busy clients, one revoke after the other"),
+            ours: format!("{} median", ms(one_by_one)),
+            neighbour: String::new(),
+            goal: format!("median within 5 ms{}", met(one_by_one)),
         },
         Line {
             what: format!("the same under {BUSY} busy clients, {AT_ONCE} revokes at once"),

@@ -39,6 +39,9 @@ id_kinds! {
     crate::notice::Delivery => "dlv",
 }
 
+/// Characters of the longest id: a prefix, an underscore, the UUID in hexadecimal.
+pub const LONGEST: usize = 5 + 1 + uuid::fmt::Simple::LENGTH;
+
 /// A public id of one kind of thing.
 pub struct Id<K>(Uuid, PhantomData<fn() -> K>);
 
@@ -61,6 +64,18 @@ impl<K: IdKind> Id<K> {
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid, PhantomData)
+    }
+    /// Its text, without an allocation: each request has some.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8; LONGEST]) -> &'b str {
+        let () = const { assert!(K::PREFIX.len() + 1 + uuid::fmt::Simple::LENGTH <= LONGEST) };
+        let length = K::PREFIX.len() + 1 + uuid::fmt::Simple::LENGTH;
+        let (prefix, rest) = buffer.split_at_mut(K::PREFIX.len());
+        prefix.copy_from_slice(K::PREFIX.as_bytes());
+        if let Some((underscore, hex)) = rest.split_first_mut() {
+            *underscore = b'_';
+            self.0.simple().encode_lower(hex);
+        }
+        std::str::from_utf8(buffer.get(..length).unwrap_or_default()).unwrap_or_default()
     }
     /// The bare UUID.
     #[must_use]
@@ -98,7 +113,7 @@ impl<K> Hash for Id<K> {
 }
 impl<K: IdKind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", K::PREFIX, self.0.simple())
+        f.write_str(self.encode(&mut [0; LONGEST]))
     }
 }
 impl<K: IdKind> fmt::Debug for Id<K> {

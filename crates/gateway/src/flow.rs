@@ -98,8 +98,7 @@ async fn dispatch(context: &Context, request: Request<Incoming>) -> Result<Respo
         let body = ErrorBody::from(ErrorCode::InvalidHeader).with_message("The request's URI is too long.");
         return Err(Refusal::from(body).with_status(StatusCode::URI_TOO_LONG).closing());
     }
-    let path = request.uri().path().to_owned();
-    match route(request.method(), &path) {
+    match route(request.method(), request.uri().path()) {
         Target::Infer(route) => infer(context, route, request).await,
         Target::ModelList => own::model_list(context, &authenticate(context, request.headers())?),
         Target::ModelOne(model) => own::model_one(context, &authenticate(context, request.headers())?, model),

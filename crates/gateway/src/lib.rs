@@ -18,6 +18,7 @@
 //! | `follower`, `lease` | keep the keyring current, and the node closed while it is not |
 //! | `upstream` | choice, health, connections |
 //! | `worker`, `client` | a thread that serves; a client's connection |
+//! | `waking` | wakes that a task would give itself |
 //! | `management` | the way to everything that is not inference |
 //! | [`journal`] | what is counted, on disk before anybody else knows |
 //!
@@ -54,6 +55,7 @@ mod settle;
 mod sink;
 mod strangers;
 mod upstream;
+mod waking;
 mod worker;
 
 pub use gateway::{Gateway, GatewayError, ReadyState};

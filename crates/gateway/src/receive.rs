@@ -13,7 +13,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tollgate_wire::{ErrorBody, ErrorCode};
 
-use crate::{client::ClientConnection, node::Budget, options::Limits, reply::Refusal};
+use crate::{client::ClientConnection, node::Budget, options::Limits, reply::Refusal, waking::quietly};
 
 /// The whole body and whether it had to be waited for, or why not. What it holds is taken from `budget`.
 pub(crate) async fn body_read(
@@ -52,7 +52,12 @@ impl Reading<'_> {
         context: &mut Context<'_>,
     ) -> Poll<Result<Bytes, Refusal>> {
         loop {
-            match Pin::new(&mut self.body).poll_frame(context) {
+            let (frame, wakes) = quietly(|| Pin::new(&mut self.body).poll_frame(context));
+            // hyper is to read on; behind the last piece it has nothing to do.
+            if wakes && !matches!(frame, Poll::Ready(None)) && !self.body.is_end_stream() {
+                context.waker().wake_by_ref();
+            }
+            match frame {
                 Poll::Ready(None) => {
                     let whole =
                         if self.all.is_empty() { std::mem::take(&mut self.first) } else { self.all.split().freeze() };

@@ -15,7 +15,7 @@ use http::{
     header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body::{Body, Frame, SizeHint};
-use tollgate_core::{Id, usage::Request};
+use tollgate_core::{Id, id::LONGEST, usage::Request};
 use tollgate_wire::{ErrorBody, ErrorCode};
 
 use crate::{
@@ -241,5 +241,5 @@ pub(crate) fn id_set(headers: &mut HeaderMap, request: Id<Request>) {
 
 /// A request id as a header: letters, digits and an underscore.
 pub(crate) fn id_value(request: Id<Request>) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(Bytes::from(request.to_string())).ok()
+    HeaderValue::from_str(request.encode(&mut [0; LONGEST])).ok()
 }

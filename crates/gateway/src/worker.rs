@@ -11,7 +11,7 @@ use std::{
     io,
     net::SocketAddr,
     panic::AssertUnwindSafe,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     task::{Context, Waker},
@@ -48,6 +48,7 @@ use crate::{
         now_ms,
         pool::Pools,
     },
+    waking::OwnWaker,
 };
 
 /// Whether the kernel spreads connections over the listeners of one port; else all accept from one.
@@ -275,9 +276,13 @@ impl Worker {
             async move { Ok::<_, Infallible>(flow::serve(worker, client, peer.ip(), request).await) }
         });
         let serving = AssertUnwindSafe(http.serve_connection(TokioIo::new(stream), service)).catch_unwind();
+        let mut own = OwnWaker::default();
         let worker = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            match serving.await {
+            let mut serving = pin!(serving);
+            let served =
+                poll_fn(|context| serving.as_mut().poll(&mut Context::from_waker(own.around(context.waker()))));
+            match served.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "a connection ended"),
                 Err(_panic) => {
@@ -347,7 +352,7 @@ impl Worker {
             return;
         }
         if exchange.is_over()
-            && let Some(connection) = exchange.into_idle(&mut context)
+            && let Some(connection) = exchange.into_idle()
         {
             self.pools.put(upstream.revision, connection, &self.limits);
         }
@@ -355,7 +360,7 @@ impl Worker {
     async fn keep_later(&self, revision: u64, mut exchange: Exchange) {
         let end = timeout(TAIL_TIME, poll_fn(|context| exchange.poll_chunk(context)));
         if matches!(end.await, Ok(None))
-            && let Some(connection) = exchange.into_idle(&mut Context::from_waker(Waker::noop()))
+            && let Some(connection) = exchange.into_idle()
         {
             self.pools.put(revision, connection, &self.limits);
         }

@@ -75,7 +75,8 @@ fn switch_on(edits: &mut Edits, switch: Option<&Switch>, member: &'static str, m
 
 /// `name` as a JSON string.
 fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
+    let is_plain = name.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    if is_plain { ["\"", name, "\""].concat() } else { serde_json::Value::from(name).to_string() }
 }
 
 /// Replacements at places that do not overlap, since each is a different value or the end of a list.

@@ -3,12 +3,15 @@
 //! hyper's connection is a future of its own that has to be driven. It is not spawned as a task: whoever waits for the
 //! answer drives it, so that a piece of an answer costs no switch between tasks, and everything that has already come
 //! can be taken in one go. An idle connection is driven by nobody; it is looked at when it is taken from the pool.
+//!
+//! Invariant: head and pieces come through channels that only the driver fills; they are looked at with a waker that wakes
+//! nobody, before and after the driver has run, and nobody waits but behind the driver.
 
 use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -24,12 +27,13 @@ use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::unconstrained,
     time::timeout,
 };
 use tokio_rustls::client::TlsStream;
 
 use super::{Cause, tls::Tls};
-use crate::{catalogue::UpstreamEntry, options::Limits};
+use crate::{catalogue::UpstreamEntry, options::Limits, waking::quietly};
 
 /// The longest head of an answer, in bytes; also the size of the largest read. Of its fields hyper takes
 /// [`HYPER_FIELDS`](crate::options::HYPER_FIELDS).
@@ -157,7 +161,8 @@ impl Connection {
 
     /// Puts a request on it. Nothing is sent before the exchange is polled.
     pub fn send(mut self, request: UpstreamRequest) -> Exchange {
-        let answering = Box::pin(self.sender.try_send_request(request));
+        // tokio's budget for a task would have it wait for a wake that nobody gives.
+        let answering = Box::pin(unconstrained(self.sender.try_send_request(request)));
         Exchange { connection: self, driver_done: false, stage: Stage::Head(answering) }
     }
 }
@@ -186,33 +191,34 @@ impl Exchange {
 
     /// The head of the answer. Not to be polled again once it has come.
     pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<response::Parts, ExchangeError>> {
-        let before = self.head_if_there(context);
+        let before = self.head_if_there();
         if before.is_ready() {
             return before;
         }
         self.drive(context);
-        let after = self.head_if_there(context);
+        let after = self.head_if_there();
         if after.is_pending() && self.driver_done { Poll::Ready(Err(ExchangeError::Ended)) } else { after }
     }
 
     /// The next piece of the answer's body; `None` at its end.
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
-        let before = self.chunk_if_there(context);
+        let before = self.chunk_if_there();
         if before.is_ready() {
             return before;
         }
         self.drive(context);
-        let after = self.chunk_if_there(context);
+        let after = self.chunk_if_there();
         if after.is_pending() && self.driver_done { Poll::Ready(Some(Err(ExchangeError::Ended))) } else { after }
     }
 
-    /// The connection, if it can carry another exchange. To be called when the body has ended.
-    pub fn into_idle(mut self, context: &mut Context<'_>) -> Option<Connection> {
+    /// The connection, if nothing is known against another exchange on it: that is asked when it is taken. To be called
+    /// when the body has ended.
+    pub fn into_idle(mut self) -> Option<Connection> {
         if self.driver_done || !matches!(self.stage, Stage::Over) {
             return None;
         }
         self.connection.reused = true;
-        self.connection.is_usable(context).then_some(self.connection)
+        Some(self.connection)
     }
 
     fn drive(&mut self, context: &mut Context<'_>) {
@@ -221,9 +227,9 @@ impl Exchange {
         }
     }
 
-    fn head_if_there(&mut self, context: &mut Context<'_>) -> Poll<Result<response::Parts, ExchangeError>> {
+    fn head_if_there(&mut self) -> Poll<Result<response::Parts, ExchangeError>> {
         let Stage::Head(answering) = &mut self.stage else { return Poll::Ready(Err(ExchangeError::Ended)) };
-        match std::task::ready!(answering.as_mut().poll(context)) {
+        match std::task::ready!(answering.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 self.stage = Stage::Body(body);
@@ -239,14 +245,17 @@ impl Exchange {
         }
     }
 
-    fn chunk_if_there(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+    fn chunk_if_there(&mut self) -> Poll<Option<Result<Bytes, ExchangeError>>> {
         loop {
             let body = match &mut self.stage {
                 Stage::Body(body) => body,
                 Stage::Over => return Poll::Ready(None),
                 Stage::Head(_) | Stage::Broken => return Poll::Ready(Some(Err(ExchangeError::Ended))),
             };
-            match std::task::ready!(Pin::new(body).poll_frame(context)) {
+            // What is taken would wake the driver; it runs before anybody waits.
+            let mut nobody = Context::from_waker(Waker::noop());
+            let (frame, _) = quietly(|| Pin::new(body).poll_frame(&mut nobody));
+            match std::task::ready!(frame) {
                 // Trailers are not passed on.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),

@@ -1,7 +1,7 @@
 //! Deleting old request rows and minutes, in steps so small that nobody waits long behind one.
 
 use sqlx::AssertSqlSafe;
-use tollgate_core::Timestamp;
+use tollgate_core::{Id, Timestamp, usage::Attempt};
 
 use super::{grain::Grain, report::Cube};
 use crate::{Result, Store, StoreEngine, value::values};
@@ -15,11 +15,14 @@ impl Store {
         let rest = if self.engine() == StoreEngine::Postgres { "usage_attempts_rest" } else { "usage_attempts" };
         let delete = format!(
             "DELETE FROM {rest} WHERE attempt IN (
-                SELECT attempt FROM {rest} WHERE started_at < $1 ORDER BY started_at LIMIT $2)"
+                SELECT attempt FROM {rest} WHERE attempt < $1 ORDER BY attempt LIMIT $2)"
         );
+        // An attempt's id begins with its time.
+        let first_kept = Id::<Attempt>::from_parts(before.as_millis(), &[0; 10]);
         loop {
             let mut tx = self.pools().begin().await?;
-            let step = tx.execute(AssertSqlSafe(delete.clone()), values![before, STEP]).await?;
+            let values = values![first_kept.uuid().as_bytes().as_slice(), STEP];
+            let step = tx.execute(AssertSqlSafe(delete.clone()), values).await?;
             tx.commit().await?;
             pruned += step;
             if step == 0 {

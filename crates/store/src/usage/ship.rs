@@ -76,7 +76,7 @@ impl Store {
         all_new: bool,
     ) -> Result<Tried> {
         // Everything that can be made before the writer is taken: others wait for it.
-        let attempts = batch.iter().flat_map(attempt_row).collect();
+        let attempts = in_order(batch).into_iter().flat_map(attempt_row).collect();
         let attempts = if all_new { bulk::statements(self.engine(), &ATTEMPTS, attempts) } else { Vec::new() };
         let added = if all_new { sums(self.engine(), batch.iter()) } else { Vec::new() };
         let mut tx = self.pools().begin_repeatable().await?;
@@ -133,6 +133,13 @@ const ATTEMPTS: Insert = Insert {
     columns: 25,
     tail: " ON CONFLICT (attempt) DO NOTHING",
 };
+
+/// By attempt, so by time: rows are put in one behind the other.
+fn in_order(batch: &[Settlement]) -> Vec<&Settlement> {
+    let mut ordered: Vec<_> = batch.iter().collect();
+    ordered.sort_unstable_by_key(|settled| settled.attempt);
+    ordered
+}
 
 /// Inserts the request rows; which of them are new.
 async fn insert_attempts(tx: &mut Tx, batch: &[Settlement]) -> Result<HashSet<Id<Attempt>>> {
