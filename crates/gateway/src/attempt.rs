@@ -202,15 +202,16 @@ impl Inner {
     /// that is asked for.
     pub fn begin(&mut self, upstream: &Arc<UpstreamEntry>) -> Result<Option<Durable>, ErrorCode> {
         let ticket = self.ticket().ok_or(ErrorCode::InternalError)?;
+        let started_at = self.worker.node.world.now();
         let intent = Intent {
-            attempt: self.worker.new_id(),
+            attempt: self.worker.new_id(started_at),
             request: self.job.request,
             key: ticket.key,
             account: ticket.account,
             model: self.job.model.model.no,
             upstream: upstream.upstream.no,
             route: self.job.route.code(),
-            started_at: self.worker.node.world.now(),
+            started_at,
             prompt_bytes: self.job.prompt_bytes,
             max_output_tokens: self.job.output_at_most,
             price: self.job.model.price(),

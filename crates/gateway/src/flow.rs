@@ -57,7 +57,7 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Response<Answer> {
     client.request_begins();
-    let id = worker.new_id();
+    let id = worker.new_id(worker.node.world.now());
     let label = route(request.method(), request.uri().path()).label();
     let address = worker.node.options.trusted_proxies.client(peer, request.headers());
     let log = LogLine::new(id, &worker.node, label, address, request.headers().get(X_REQUEST_ID));

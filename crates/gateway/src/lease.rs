@@ -25,13 +25,17 @@ impl LeaseInstant {
     /// Now.
     #[cfg(target_os = "linux")]
     pub fn now() -> Self {
-        Self::from_clocks(read(ClockId::Boottime), read(ClockId::MonotonicRaw), read(ClockId::Monotonic))
+        Self::from_clocks(read(BOOT), read(ClockId::MonotonicRaw), read(ClockId::Monotonic))
     }
     /// Now. Only Linux tells suspend apart; elsewhere the monotonic clock is the best there is.
     #[cfg(not(target_os = "linux"))]
     pub fn now() -> Self {
         let monotonic = read(ClockId::Monotonic);
         Self { boot_ns: monotonic, raw_ns: monotonic }
+    }
+    /// The first of the clocks alone.
+    fn now_boot_ns() -> u64 {
+        read(BOOT)
     }
     /// From readings of `CLOCK_BOOTTIME`, `CLOCK_MONOTONIC_RAW` and `CLOCK_MONOTONIC`, made in this order.
     #[cfg(any(test, target_os = "linux"))]
@@ -44,6 +48,11 @@ impl LeaseInstant {
         Self { boot_ns, raw_ns }
     }
 }
+
+#[cfg(target_os = "linux")]
+const BOOT: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const BOOT: ClockId = ClockId::Monotonic;
 
 fn read(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
@@ -87,9 +96,14 @@ impl LeaseGate {
         let offset = self.authority_ms.load(Ordering::SeqCst);
         valid.then(|| Timestamp::from_millis(millis(now.boot_ns).saturating_add(offset)))
     }
-    /// [`LeaseGate::check`] for now.
+    /// [`LeaseGate::check`] for now. Where the lease needs no renewal, one clock is read instead of three.
     pub fn authority_now(&self) -> Option<Timestamp> {
-        self.check(LeaseInstant::now())
+        let lasts = |end: &AtomicU64| end.load(Ordering::SeqCst) == u64::MAX;
+        if !(lasts(&self.raw_end_ns) && lasts(&self.boot_end_ns)) {
+            return self.check(LeaseInstant::now());
+        }
+        let offset = self.authority_ms.load(Ordering::SeqCst);
+        Some(Timestamp::from_millis(millis(LeaseInstant::now_boot_ns()).saturating_add(offset)))
     }
 }
 
@@ -124,8 +138,13 @@ mod tests {
         gate.extend(at(10), eight, Timestamp::default());
         gate.extend(at(5), eight, Timestamp::default());
         assert!(gate.check(at(17)).is_some());
-        gate.extend(at(11), None, Timestamp::default());
+        let asked = LeaseInstant::now();
+        gate.extend(asked, None, Timestamp::from_millis(7_000));
         assert!(gate.check(at(1_000_000)).is_some());
+        let told = gate.authority_now().unwrap().as_millis();
+        assert!((7_000..67_000).contains(&told), "the authority's time goes on from what it said: {told}");
+        gate.close();
+        assert_eq!(gate.authority_now(), None);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{interval, sleep_until, timeout},
 };
-use tollgate_core::{Change, Id, id::IdKind};
+use tollgate_core::{Change, Id, Timestamp, id::IdKind};
 use tollgate_wire::ErrorCode;
 
 use crate::{
@@ -312,13 +312,13 @@ impl Worker {
         let [state, _] = &self.random;
         splitmix(state)
     }
-    /// A new id: unique by its time and 80 random bits of a generator seeded with 128.
-    pub fn new_id<K: IdKind>(&self) -> Id<K> {
+    /// A new id of this moment: unique by its time and 80 random bits of a generator seeded with 128.
+    pub fn new_id<K: IdKind>(&self, now: Timestamp) -> Id<K> {
         let mut random = [0; 10];
         let [first, second] = &self.random;
         let words = splitmix(first).to_be_bytes().into_iter().chain(splitmix(second).to_be_bytes());
         random.iter_mut().zip(words).for_each(|(to, from)| *to = from);
-        Id::from_parts(self.node.world.now().as_millis(), &random)
+        Id::from_parts(now.as_millis(), &random)
     }
     /// Writes to this worker's lane. The future waits for the disk, where that is asked for.
     pub fn journal(

@@ -89,10 +89,10 @@ pub(super) async fn forward(context: &Context, admitted: Admitted, headers: &Hea
             }
         }
         let may_ask_another =
-            tried.len() < worker.node.options.limits.attempts && has_another(&model.served_by, &tried, now_ms());
+            || tried.len() < worker.node.options.limits.attempts && has_another(&model.served_by, &tried, now_ms());
         match result {
             // It did not work on the request, and somebody else may.
-            Tried::Answered(head, _) if head.status == StatusCode::TOO_MANY_REQUESTS && may_ask_another => {
+            Tried::Answered(head, _) if head.status == StatusCode::TOO_MANY_REQUESTS && may_ask_another() => {
                 inner.settle_quietly(Outcome::Complete);
             }
             Tried::Answered(head, is_stream) => return Ok(Answered { running, head, is_stream, whole }),

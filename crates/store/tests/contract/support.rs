@@ -281,10 +281,10 @@ pub async fn make_user(fixture: &Fixture, name: &str, memberships: &[(&str, toll
 
 /// A settled attempt of plain units.
 pub fn settlement(world: &World, account: No<Account>, key: No<Key>, model: No<Model>, at: &str) -> Settlement {
-    let mut random = [0; 10];
+    let mut random = [0u8; 10];
     world.fill(&mut random);
     Settlement {
-        attempt: Id::from_parts(named(at).as_millis(), &random),
+        attempt: Id::from_parts(named::<Timestamp>(at).as_millis(), &random),
         request: Id::new(world),
         key,
         account,
