@@ -63,6 +63,9 @@ async fn without_its_store_a_node_serves_as_long_as_its_lease_and_loses_no_count
 
     proxy.mend();
     eventually("the node serves again", async || (house.ask(&key.key, "chat-a").await == "200").then_some(())).await;
+    let said = |what: &str| house.node.log().matches(what).count();
+    eventually("its log says so", async || (said("this node serves again") == 1).then_some(())).await;
+    assert_eq!(said("the lease has run out"), 1, "once, not with every try:\n{}", house.node.log());
     house.upstream.release();
     let _ = running.events().await;
     let (requests, input, _) = house.upstream.count();

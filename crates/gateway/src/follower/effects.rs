@@ -1,6 +1,13 @@
 //! What the follower does to its node and asks of the store, on real clocks.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, oneshot};
 use tollgate_core::{
@@ -34,11 +41,26 @@ pub(crate) struct NodeEffects {
     node: Arc<Node>,
     workers: Vec<mpsc::UnboundedSender<Message>>,
     parts: CatalogueParts,
+    /// The gate was opened, and nobody but the clock has closed it since;
+    opened: AtomicBool,
+    /// and that was said.
+    ran_out: AtomicBool,
 }
 
 impl NodeEffects {
     pub fn new(node: Arc<Node>, workers: Vec<mpsc::UnboundedSender<Message>>) -> Self {
-        Self { node, workers, parts: CatalogueParts::new() }
+        let (opened, ran_out) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { node, workers, parts: CatalogueParts::new(), opened, ran_out }
+    }
+    /// Says when the lease has run out, and when there is one again: each once.
+    fn tell_of_lease(&self, serves: bool) {
+        if serves && self.ran_out.swap(false, Ordering::Relaxed) {
+            tracing::info!("the store answers, this node serves again");
+        } else if !serves && self.opened.load(Ordering::Relaxed) && !self.ran_out.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "the lease has run out: what keys may do cannot be known here, requests are refused (keys_not_current) until the store answers"
+            );
+        }
     }
     /// Opens an upstream's credential. One that does not open, or does not fit into a request, is left out: requests
     /// find no healthy upstream, rather than one without its credential.
@@ -87,14 +109,18 @@ impl Effects for NodeEffects {
         // Before it: where `/readyz` says 200, the metric says 1.
         self.node.metrics.lease.set(1);
         self.node.gate.extend(asked, serves_for, authority_now);
+        self.opened.store(true, Ordering::Relaxed);
     }
     fn close(&self) {
+        self.opened.store(false, Ordering::Relaxed);
         self.node.gate.close();
     }
     fn show(&self, applied: Seq) {
         let metrics = &self.node.metrics;
         metrics.seq.set(applied.0);
-        metrics.lease.set(i64::from(self.node.gate.authority_now().is_some()));
+        let serves = self.node.gate.authority_now().is_some();
+        metrics.lease.set(i64::from(serves));
+        self.tell_of_lease(serves);
         metrics.keys.set(i64::try_from(self.node.keyring.len()).unwrap_or(i64::MAX));
         for entry in self.node.keyring.catalogue().upstreams() {
             entry.metrics.up.set(i64::from(entry.health.is_healthy() && entry.upstream.enabled));
