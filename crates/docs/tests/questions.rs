@@ -128,6 +128,19 @@ mod tests {
         assert!(percent(refused, others) >= 80.0);
     }
 
+    /// Whoever tries the README's own question gets an answer.
+    #[test]
+    fn the_question_of_the_readme_is_answered() {
+        let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+        let asked: Vec<&str> =
+            readme.split("ask=").skip(1).filter_map(|rest| rest.split_once('"').map(|(asked, _)| asked)).collect();
+        assert!(!asked.is_empty());
+        for asked in asked {
+            let answer = docs().ask(Lang::En, None, &Question::new(asked, None).unwrap());
+            assert!(answer.says, "{asked}: {:.2}", answer.confidence);
+        }
+    }
+
     /// A second set, written when the search had been tuned with the first: what it says of questions that it was not made for.
     #[test]
     fn questions_that_were_not_tuned_with_come_right_too() {
