@@ -108,8 +108,11 @@ impl Effects for NodeEffects {
     fn open(&self, asked: LeaseInstant, serves_for: Option<Duration>, authority_now: Timestamp) {
         // Before it: where `/readyz` says 200, the metric says 1.
         self.node.metrics.lease.set(1);
+        // It may have run out since it was last looked at.
+        self.tell_of_lease(self.node.gate.authority_now().is_some());
         self.node.gate.extend(asked, serves_for, authority_now);
         self.opened.store(true, Ordering::Relaxed);
+        self.tell_of_lease(self.node.gate.authority_now().is_some());
     }
     fn close(&self) {
         self.opened.store(false, Ordering::Relaxed);
