@@ -386,7 +386,7 @@ async fn gaps(store: &Store, findings: &mut Findings) {
 async fn docs_model(settings: &Settings, store: &Store, now: Timestamp, findings: &mut Findings) {
     const ABOUT: &str = "docs.model";
     let Some(by) = &settings.docs.model else { return };
-    let advice = "until it is, questions are answered with the pages' own words";
+    let advice = "until then questions are answered with the pages' own words";
     match store.model_get(by.model.as_str()).await {
         Ok(model) if Route::ChatCompletions.serves(model.kind) => {}
         Ok(model) => {

@@ -1,23 +1,15 @@
 //! Every link of every page leads somewhere: to a page and a part of it that are there, to an address that can be one.
 
 #[cfg(test)]
+mod support;
+
+#[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, path::Path};
 
-    use tollgate_docs::{Docs, Lang, Sources, Values};
+    use tollgate_docs::Lang;
 
-    fn docs() -> Docs {
-        let values = Values {
-            product: "Tollgate".into(),
-            url: "https://ai.example.com".into(),
-            base_url: "https://ai.example.com/v1".into(),
-            key_prefix: "tg".into(),
-            contact_url: "mailto:sales@example.com".into(),
-            model: Some("qwen3-32b".into()),
-            models: vec!["qwen3-32b".into()],
-        };
-        Docs::new(&Sources::built_in(), &values).unwrap()
-    }
+    use super::support::docs;
 
     /// The values of an attribute.
     fn attributes<'h>(html: &'h str, name: &str) -> Vec<&'h str> {

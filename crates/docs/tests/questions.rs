@@ -2,11 +2,16 @@
 //! confidence lies was chosen by the table that `the_bar` prints.
 
 #[cfg(test)]
+mod support;
+
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use serde::Deserialize;
-    use tollgate_docs::{Answer, Docs, Lang, Question, Sources, Values};
+    use tollgate_docs::{Answer, Docs, Lang, Question};
+
+    use super::support::docs;
 
     #[derive(Deserialize)]
     struct Set {
@@ -47,19 +52,6 @@ mod tests {
     /// Without what a sentence may be written with or without.
     fn plain(text: &str) -> String {
         text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
-    }
-
-    fn docs() -> Docs {
-        let values = Values {
-            product: "Tollgate".into(),
-            url: "https://ai.example.com".into(),
-            base_url: "https://ai.example.com/v1".into(),
-            key_prefix: "tg".into(),
-            contact_url: "mailto:sales@example.com".into(),
-            model: Some("qwen3-32b".into()),
-            models: vec!["qwen3-32b".into(), "bge-m3".into()],
-        };
-        Docs::new(&Sources::built_in(), &values).unwrap()
     }
 
     fn set(name: &str) -> Set {

@@ -76,9 +76,12 @@ impl Store {
         all_new: bool,
     ) -> Result<Tried> {
         // Everything that can be made before the writer is taken: others wait for it.
-        let attempts = in_order(batch).into_iter().flat_map(attempt_row).collect();
-        let attempts = if all_new { bulk::statements(self.engine(), &ATTEMPTS, attempts) } else { Vec::new() };
-        let added = if all_new { sums(self.engine(), batch.iter()) } else { Vec::new() };
+        let (attempts, added) = if all_new {
+            let attempts = in_order(batch).into_iter().flat_map(attempt_row).collect();
+            (bulk::statements(self.engine(), &ATTEMPTS, attempts), sums(self.engine(), batch.iter()))
+        } else {
+            Default::default()
+        };
         let mut tx = self.pools().begin_repeatable().await?;
         if !self.lane_move(&mut tx, journal, (from, to), batch).await? {
             let row = tx.row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
