@@ -490,13 +490,16 @@ async fn latency_falls_into_bins_by_model(fixture: Fixture) {
 async fn old_rows_go_in_steps_and_hours_stay(fixture: Fixture) {
     let customer = customer(&fixture, "c", 1).await;
     let one = |at: &str| settlement(&fixture.world, customer.account.no, customer.keys[0].no, No::new(1), at);
-    let batch: Vec<_> = (0..2_500).map(|_| one("2026-03-01T10:10:00Z")).chain([one("2026-05-04T12:00:00Z")]).collect();
+    // The last row that goes, the first that stays.
+    let edges = ["2026-04-30T23:59:59.999Z", "2026-05-01T00:00:00Z", "2026-05-04T12:00:00Z"].map(one);
+    let batch: Vec<_> = (0..2_500).map(|_| one("2026-03-01T10:10:00Z")).chain(edges).collect();
     ship(&fixture, &batch).await;
     let before = named("2026-05-01T00:00:00Z");
-    // 2,500 request rows and one minute in each of four cubes.
-    assert_eq!(fixture.store.usage_prune(before, before).await.unwrap(), 2_504);
+    // 2,501 request rows and two minutes in each of four cubes.
+    assert_eq!(fixture.store.usage_prune(before, before).await.unwrap(), 2_509);
+    assert_eq!(crate::schema::number(&fixture, "SELECT count(*) FROM usage_attempts").await, 2);
     assert_eq!(fixture.store.usage_prune(before, before).await.unwrap(), 0);
-    assert_eq!(total(&fixture).await.requests, 2_501);
+    assert_eq!(total(&fixture).await.requests, 2_503);
     let hour = query("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z", Bucket::Hour, &[]);
     assert_eq!(fixture.store.usage_report(&hour).await.unwrap()[0].sums.requests, 2_500);
     assert_eq!(fixture.store.key_recent_requests(customer.keys[0].no).await.unwrap(), (1, 1));
