@@ -262,8 +262,8 @@ pub struct KeyAuth {
     pub hash: KeyHash,
     /// The hash from before the last rotation, and until when it works.
     pub previous: Option<(KeyHash, Timestamp)>,
-    /// Its life as stored.
-    pub state: KeyState,
+    /// Its life as stored, so never [`KeyStatus::Expired`].
+    pub status: KeyStatus,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
     /// The models that it may use; `None` means all of the account's. Sorted.

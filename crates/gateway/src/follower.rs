@@ -213,7 +213,9 @@ impl<E: Effects> Follower<E> {
         self.effects.tell_workers(None).await;
         self.applied = seq;
         self.effects.show(seq);
-        tracing::info!(keys, seq = seq.0, duration_ms = began.elapsed().as_millis(), "the keyring is loaded");
+        // A number of 128 bits would be a string in the log.
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(keys, seq = seq.0, duration_ms, "the keyring is loaded");
         Ok(())
     }
 

@@ -156,7 +156,7 @@ impl Gateway {
         lease: &Lease,
         listeners: Vec<std::net::TcpListener>,
     ) -> Result<Self, GatewayError> {
-        let journal = journal_open(&options, lease, &world).await?;
+        let journal = journal_open(&options, listeners.len(), lease, &world).await?;
         let metrics = Metrics::new(registry);
         Metrics::watch_journal(registry, journal.status());
         let runtime = Handle::current();
@@ -275,9 +275,15 @@ fn listen(options: &GatewayOptions) -> Result<(SocketAddr, Vec<std::net::TcpList
     Ok((local, listeners))
 }
 
-async fn journal_open(options: &GatewayOptions, lease: &Lease, world: &World) -> Result<Journal, GatewayError> {
+async fn journal_open(
+    options: &GatewayOptions,
+    lanes: usize,
+    lease: &Lease,
+    world: &World,
+) -> Result<Journal, GatewayError> {
     let JournalOptions { directory, max_bytes, segment_bytes, sync } = options.journal.clone();
     let options = journal::Options { max_bytes, segment_bytes, sync, ..journal::Options::new(lease.node) };
+    let options = options.for_lanes(lanes);
     let world = world.clone();
     let opened = tokio::task::spawn_blocking(move || Journal::open(&directory, options, world)).await;
     Ok(opened.map_err(std::io::Error::other).map_err(GatewayError::Start)??)

@@ -322,7 +322,7 @@ mod tests {
     use tollgate_core::{
         Id, ModelKind, Seq,
         account::{AccountAuth, PaidUntil},
-        key::{KeyAuth, KeyState},
+        key::KeyAuth,
     };
 
     use super::*;
@@ -344,7 +344,7 @@ mod tests {
             account: No::new(1),
             hash: hash(),
             previous: None,
-            state: KeyState::Active,
+            status: KeyStatus::Active,
             expires_at: None,
             models: Some(vec![No::new(1)]),
             allowed_origins: Default::default(),
@@ -393,12 +393,12 @@ mod tests {
         assert_eq!(verdict(&keyring, hash(), 2, 10), Err(ErrorCode::ModelNotPermitted));
         assert_eq!(verdict(&keyring, hash(), 3, 10), Err(ErrorCode::ModelNotFound));
         assert_eq!(verdict(&keyring, wrong, 1, 10), Err(ErrorCode::InvalidApiKey));
-        for (state, code) in [
-            (KeyState::Disabled, ErrorCode::ApiKeyDisabled),
-            (KeyState::Revoked { at: at(1) }, ErrorCode::ApiKeyRevoked),
-            (KeyState::Leaked { at: at(1), found_at: None }, ErrorCode::ApiKeyLeaked),
+        for (status, code) in [
+            (KeyStatus::Disabled, ErrorCode::ApiKeyDisabled),
+            (KeyStatus::Revoked, ErrorCode::ApiKeyRevoked),
+            (KeyStatus::Leaked, ErrorCode::ApiKeyLeaked),
         ] {
-            keyring.key_put(KeyAuth { state, ..key() });
+            keyring.key_put(KeyAuth { status, ..key() });
             assert_eq!(verdict(&keyring, hash(), 1, 10), Err(code));
             assert_eq!(verdict(&keyring, wrong, 1, 10), Err(ErrorCode::InvalidApiKey), "only the right secret is told");
         }
@@ -460,7 +460,7 @@ mod tests {
             ),
             (
                 "a revoke after the grace",
-                vec![rotated(grace(20)), KeyAuth { state: KeyState::Revoked { at: at(21) }, ..rotated(grace(20)) }],
+                vec![rotated(grace(20)), KeyAuth { status: KeyStatus::Revoked, ..rotated(grace(20)) }],
                 [Some(ErrorCode::ApiKeyRevoked); 2],
             ),
         ] {

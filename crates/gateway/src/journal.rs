@@ -91,6 +91,11 @@ pub const SYNC_INTERVAL: Duration = Duration::from_millis(25);
 pub const MAX_BYTES_DEFAULT: u64 = 1 << 30;
 /// The size of a segment, where nothing else is set.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+/// No segment is made smaller than this, however small the journal is.
+const SEGMENT_BYTES_LEAST: u64 = 16 << 10;
+/// What part of the journal the segments that are being written may take together: nothing of them is deleted, though all
+/// is shipped.
+const SEGMENTS_WRITTEN: u64 = 8;
 /// The last eighth of the journal is kept for attempts that were admitted,
 const INTENTS_STOP_AT: (u64, u64) = (7, 8);
 /// and the last sixteenth for their settlements alone.
@@ -127,6 +132,12 @@ impl Options {
     pub fn new(node: Id<Node>) -> Self {
         let (max_bytes, segment_bytes) = (MAX_BYTES_DEFAULT, SEGMENT_BYTES_DEFAULT);
         Self { node, max_bytes, segment_bytes, sync: SyncMode::Os }
+    }
+    /// With segments small enough for a journal of this size that has so many lanes.
+    #[must_use]
+    pub fn for_lanes(self, lanes: usize) -> Self {
+        let share = self.max_bytes / SEGMENTS_WRITTEN / u64::try_from(lanes.max(1)).unwrap_or(u64::MAX);
+        Self { segment_bytes: self.segment_bytes.min(share.max(SEGMENT_BYTES_LEAST)), ..self }
     }
 }
 

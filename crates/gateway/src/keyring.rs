@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use tollgate_core::{
     Account, Key, KeyStatus, Model, No, Origins, Timestamp,
     account::{AccountAuth, PaidUntil},
-    key::{KeyAuth, KeyState},
+    key::KeyAuth,
     secret::{KeyHash, PublicId},
 };
 
@@ -204,12 +204,7 @@ impl Keyring {
             expires_at: key.expires_at.unwrap_or(Timestamp::MAX),
             models: key.models.map(|models| self.list(models)),
             allowed_origins: Some(key.allowed_origins).filter(|origins| !origins.is_empty()).map(Arc::new),
-            status: match key.state {
-                KeyState::Active => KeyStatus::Active,
-                KeyState::Disabled => KeyStatus::Disabled,
-                KeyState::Revoked { .. } => KeyStatus::Revoked,
-                KeyState::Leaked { .. } => KeyStatus::Leaked,
-            },
+            status: key.status,
         }
     }
     fn list(&self, mut models: Vec<No<Model>>) -> Arc<[No<Model>]> {
@@ -246,7 +241,7 @@ mod tests {
             account: No::new(1),
             hash: KeyHash::from_bytes([u8::try_from(no % 256).unwrap(); 32]),
             previous: None,
-            state: KeyState::Active,
+            status: KeyStatus::Active,
             expires_at: None,
             models: models.map(|models| models.into_iter().map(No::new).collect()),
             allowed_origins: Origins::default(),
@@ -265,7 +260,7 @@ mod tests {
         assert_eq!(keyring.len(), 999);
         let id = key(7, None).public_id;
         assert_eq!(keyring.key(id).unwrap().status(at(5)), KeyStatus::Active);
-        keyring.key_put(KeyAuth { state: KeyState::Revoked { at: at(1) }, ..key(7, None) });
+        keyring.key_put(KeyAuth { status: KeyStatus::Revoked, ..key(7, None) });
         assert_eq!(keyring.key(id).unwrap().status(at(5)), KeyStatus::Revoked);
         keyring.key_remove(No::new(7));
         assert!(keyring.key(id).is_none());
@@ -316,7 +311,7 @@ mod tests {
         assert!(!keyring.some_key_allows(b"https://a.exampl", at(1)) && !keyring.some_key_allows(b"\xff", at(1)));
         keyring.key_put(with(1, "https://a.example"));
         assert_eq!(allowed(1), [true, false], "narrowed");
-        keyring.key_put(KeyAuth { state: KeyState::Disabled, ..with(1, "https://a.example") });
+        keyring.key_put(KeyAuth { status: KeyStatus::Disabled, ..with(1, "https://a.example") });
         assert_eq!(allowed(1), [true, false], "another key allows it");
         keyring.key_put(KeyAuth { expires_at: Some(at(10)), ..with(2, "https://a.example https://b.example") });
         assert_eq!((allowed(9), allowed(10)), ([true; 2], [false; 2]), "by the clock");

@@ -240,6 +240,31 @@ impl Pools {
             Self::Postgres(pool) => bound!(Postgres, sql, values).fetch_optional(pool).await?.map(Row::Postgres),
         })
     }
+    /// Hands over the rows of one statement that reads, one by one as they come.
+    pub(crate) async fn each(
+        &self,
+        sql: impl SqlSafeStr,
+        values: Vec<Value>,
+        mut take: impl FnMut(&mut Columns<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                let query = bound!(Sqlite, sql, values);
+                let mut rows = query.fetch(readers);
+                while let Some(row) = rows.try_next().await? {
+                    take(&mut Row::Sqlite(row).columns())?;
+                }
+            }
+            Self::Postgres(pool) => {
+                let query = bound!(Postgres, sql, values);
+                let mut rows = query.fetch(pool);
+                while let Some(row) = rows.try_next().await? {
+                    take(&mut Row::Postgres(row).columns())?;
+                }
+            }
+        }
+        Ok(())
+    }
     /// Closes all connections; SQLite's write-ahead log goes into the file first.
     pub(crate) async fn close(&self) {
         match self {

@@ -1,5 +1,4 @@
 //! What the data plane holds in memory: loaded whole after joining, then row by row as the log says.
-
 //!
 //! A key whose maker is disabled, or is no longer a member of its account, is [`tollgate_core::key::KeyState::Disabled`]
 //! here as long as that lasts, whatever its own record says.
@@ -60,6 +59,8 @@ pub struct KeyringBase {
     pub models: Vec<Model>,
     /// All upstreams.
     pub upstreams: Vec<SealedUpstream>,
+    /// The last key's row number at that instant: keys behind it are in the log behind `seq`.
+    pub last_key: No<Key>,
 }
 
 impl Store {
@@ -78,16 +79,35 @@ impl Store {
         let models = collect(&tx.rows(AssertSqlSafe(sql), values![]).await?, model_of)?;
         let sql = format!("{UPSTREAM} WHERE s.removed_at IS NULL ORDER BY s.no");
         let upstreams = collect(&tx.rows(AssertSqlSafe(sql), values![]).await?, sealed_upstream_of)?;
-        Ok(KeyringBase { seq: Seq(seq.columns().next()?), accounts, models, upstreams })
+        let row = tx.row("SELECT COALESCE(MAX(no), 0) FROM keys", values![]).await?;
+        let last_key = row.map_or(Ok(No::new(0)), |row| row.columns().next())?;
+        Ok(KeyringBase { seq: Seq(seq.columns().next()?), accounts, models, upstreams, last_key })
     }
-    /// All keys that may ever be admitted or recognised again (revoked ones included: the right secret of a dead key is
-    /// told so), in pages of ascending row number: those behind `after`, at most `limit`.
+    /// Hands over keys that may ever be admitted or recognised again (revoked ones included: the right secret of a dead
+    /// key is told so), in ascending order of row numbers: those behind `after` up to `through`, at most `limit`. Returns
+    /// the number of the last one; `None` where there was none.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn keyring_keys(&self, after: No<Key>, limit: u32) -> Result<Vec<KeyAuth>> {
-        let sql = format!("SELECT {AUTH_COLUMNS} {AUTH_FROM} WHERE k.no > $1 ORDER BY k.no LIMIT $2");
-        collect(&self.pools().rows(AssertSqlSafe(sql), values![after, limit]).await?, key_auth_of)
+    pub async fn keyring_keys(
+        &self,
+        after: No<Key>,
+        through: No<Key>,
+        limit: u32,
+        mut take: impl FnMut(KeyAuth) + Send,
+    ) -> Result<Option<No<Key>>> {
+        let sql = format!(
+            "SELECT {AUTH_COLUMNS} {AUTH_FROM} WHERE k.no > $1 AND k.no <= $2 ORDER BY k.no LIMIT $3"
+        );
+        let mut last = None;
+        let each = self.pools().each(AssertSqlSafe(sql), values![after, through, limit], |columns| {
+            let key = key_auth_of(columns)?;
+            last = Some(key.no);
+            take(key);
+            Ok(())
+        });
+        each.await?;
+        Ok(last)
     }
     /// The present state of what these changes are about, each thing once, in the order of its last change.
     ///
@@ -105,7 +125,7 @@ impl Store {
         };
         let keys = self
             .by_number(&format!("SELECT {AUTH_COLUMNS} {AUTH_FROM} WHERE k.no"), &numbers("key"), |row| {
-                key_auth_of(row).map(|key| (key.no.get(), key))
+                key_auth_of(&mut row.columns()).map(|key| (key.no.get(), key))
             })
             .await?;
         let accounts = self

@@ -132,6 +132,17 @@ impl Collector {
         open.chain(self.batch.settlements.iter().map(|settlement| settlement.started_at)).min()
     }
 
+    /// Goes on to segment `written`, where all before it, in which nothing is written any more, is read.
+    pub fn segment_turn(&mut self, written: u32) -> io::Result<()> {
+        while self.batch.is_empty() && self.reader.segment() < written {
+            let before = self.reader.segment();
+            self.reader.turn()?;
+            if self.reader.segment() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
     /// Whether there are segments before the one being read, and all in them is shipped.
     pub fn has_read_segments(&self) -> bool {
         let through = self.reader.segment().saturating_sub(1);

@@ -5,11 +5,11 @@
 //! behind the last whole record is a torn tail, and nothing may be written behind a torn tail.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -25,6 +25,9 @@ use super::{
     record::{Encoder, FORMAT, FRAME_MOST, Header, Intent, Progress},
 };
 
+/// The longest frame of a record.
+const RECORD_MOST: u64 = FRAME_MOST as u64;
+
 /// Where a record stands in its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -37,6 +40,8 @@ pub(super) struct Lane {
     pub dir: LaneDir,
     /// The last record that is wholly in the kernel.
     pub written: AtomicU64,
+    /// The segment that is being written: nothing comes any more in those before it.
+    pub segment: AtomicU32,
     /// Its writer is gone: nothing comes any more.
     pub closed: AtomicBool,
     /// As in [`Synced`], for the writer to look at before each write.
@@ -67,6 +72,7 @@ impl Lane {
         Self {
             dir,
             written: AtomicU64::new(0),
+            segment: AtomicU32::new(0),
             closed: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             synced: watch::Sender::new(Synced::default()),
@@ -130,10 +136,16 @@ pub struct LaneWriter {
 struct Output {
     shared: Arc<Shared>,
     lane: Arc<Lane>,
-    file: Arc<File>,
-    segment: u32,
-    segment_bytes: u64,
+    segment: Segment,
     next_seq: u64,
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+struct Segment {
+    number: u32,
+    file: Arc<File>,
+    bytes: u64,
 }
 
 impl LaneWriter {
@@ -142,13 +154,10 @@ impl LaneWriter {
         let failed = |error| JournalError::io(&shared.directory, error);
         let dir = LaneDir::create(&shared.directory, id).map_err(failed)?;
         directory_sync(&shared.directory, shared.sync_file).map_err(failed)?;
-        let file = Arc::new(dir.segment_create(1).map_err(failed)?);
-        let lane = Arc::new(Lane::new(dir));
-        let out = Output { shared, lane, file, segment: 1, segment_bytes: 0, next_seq: 1 };
-        let mut writer = Self { encoder: Encoder::new(id), out };
-        writer.segment_begin()?;
-        writer.out.shared.lanes().push(Arc::clone(&writer.out.lane));
-        Ok(writer)
+        let (lane, mut encoder) = (Arc::new(Lane::new(dir)), Encoder::new(id));
+        let first = Segment::create(&shared, &lane, &mut encoder, 1, 1).map_err(failed)?;
+        shared.lanes().push(Arc::clone(&lane));
+        Ok(Self { encoder, out: Output { shared, lane, segment: first, next_seq: 1 } })
     }
 
     /// The lane's id.
@@ -168,6 +177,7 @@ impl LaneWriter {
             return Err(JournalError::Broken);
         }
         if status.takes_no_intents() {
+            self.segment_give_up();
             return Err(JournalError::Full);
         }
         self.segment_turn()?;
@@ -227,41 +237,74 @@ impl LaneWriter {
     #[cfg(test)]
     pub(super) fn file_replace(&mut self, file: File) {
         let file = Arc::new(file);
-        self.out.lane.handles().segments = vec![(self.out.segment, Arc::clone(&file))];
-        self.out.file = file;
+        self.out.lane.handles().segments = vec![(self.out.segment.number, Arc::clone(&file))];
+        self.out.segment.file = file;
     }
 
+    /// Begins another segment where the present one might not hold one more record.
     fn segment_turn(&mut self) -> Result<(), JournalError> {
-        let out = &mut self.out;
-        let most = u64::try_from(FRAME_MOST).unwrap_or_default();
-        let has_records = out.segment_bytes > most;
-        if !has_records || out.segment_bytes + most <= out.shared.options.segment_bytes {
+        let (held, most) = (self.out.segment.bytes, self.out.shared.options.segment_bytes);
+        if !self.out.segment.has_records() || held + RECORD_MOST <= most {
             return Ok(());
         }
-        match out.lane.dir.segment_create(out.segment + 1) {
-            Ok(file) => {
-                out.file = Arc::new(file);
-                out.segment += 1;
-                out.segment_bytes = 0;
-                self.segment_begin()
-            }
-            Err(error) => {
-                out.lane.break_for_good(&out.shared, "a new segment", &error);
-                Err(JournalError::Broken)
-            }
+        self.segment_next().map_err(|error| {
+            self.out.lane.break_for_good(&self.out.shared, "a new segment", &error);
+            JournalError::Broken
+        })
+    }
+    /// Begins another segment, so that the shipper may delete the present one: there is no room, and no record will come
+    /// that fills it. Where this fails, the present one goes on.
+    fn segment_give_up(&mut self) {
+        if self.out.segment.has_records()
+            && let Err(error) = self.segment_next()
+        {
+            tracing::debug!(%error, "a journal segment is not given up");
         }
     }
+    fn segment_next(&mut self) -> io::Result<()> {
+        let Output { shared, lane, segment, next_seq } = &mut self.out;
+        *segment = Segment::create(shared, lane, &mut self.encoder, segment.number + 1, *next_seq)?;
+        Ok(())
+    }
+}
 
-    fn segment_begin(&mut self) -> Result<(), JournalError> {
-        let out = &mut self.out;
+impl Segment {
+    /// Makes a segment with its header; record `seq` comes first in it. Where this fails, there is none.
+    fn create(shared: &Shared, lane: &Lane, encoder: &mut Encoder, number: u32, seq: u64) -> io::Result<Self> {
+        let file = Arc::new(lane.dir.segment_create(number)?);
+        let header = Header { format: FORMAT, node: shared.options.node, lane: lane.dir.lane, segment: number };
+        let frame = encoder.header(seq, &header);
+        if let Err(error) = write_whole(&file, frame) {
+            if let Err(error) = fs::remove_file(lane.dir.segment_path(number)) {
+                lane.break_for_good(shared, "the removal of a segment", &error);
+            }
+            return Err(error);
+        }
+        let bytes = u64::try_from(frame.len()).unwrap_or_default();
+        shared.status.bytes_add(bytes);
         {
-            let mut handles = out.lane.handles();
-            handles.segments.push((out.segment, Arc::clone(&out.file)));
+            let mut handles = lane.handles();
+            handles.segments.push((number, Arc::clone(&file)));
             handles.names_changed = true;
         }
-        let header =
-            Header { format: FORMAT, node: out.shared.options.node, lane: out.lane.dir.lane, segment: out.segment };
-        out.write(self.encoder.header(out.next_seq, &header))
+        lane.segment.store(number, Ordering::SeqCst);
+        Ok(Self { number, file, bytes })
+    }
+    /// Whether it holds more than its header. A few small records may be taken for none.
+    fn has_records(&self) -> bool {
+        self.bytes > RECORD_MOST
+    }
+}
+
+/// Writes a frame in one go: what is written in two may be torn where nobody looks for it.
+fn write_whole(mut file: &File, frame: &[u8]) -> io::Result<()> {
+    loop {
+        match file.write(frame) {
+            Ok(count) if count == frame.len() => return Ok(()),
+            Ok(_) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -279,26 +322,14 @@ impl Output {
         if self.lane.broken.load(Ordering::Relaxed) {
             return Err(JournalError::Broken);
         }
-        let result = loop {
-            match (&*self.file).write(frame) {
-                Ok(count) if count == frame.len() => break Ok(count),
-                Ok(_) => break Err(io::Error::from(io::ErrorKind::WriteZero)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
-        match result {
-            Ok(count) => {
-                let count = u64::try_from(count).unwrap_or_default();
-                self.segment_bytes += count;
-                self.shared.status.bytes_add(count);
-                Ok(())
-            }
-            Err(error) => {
-                self.lane.break_for_good(&self.shared, "write", &error);
-                Err(JournalError::Broken)
-            }
+        if let Err(error) = write_whole(&self.segment.file, frame) {
+            self.lane.break_for_good(&self.shared, "write", &error);
+            return Err(JournalError::Broken);
         }
+        let count = u64::try_from(frame.len()).unwrap_or_default();
+        self.segment.bytes += count;
+        self.shared.status.bytes_add(count);
+        Ok(())
     }
 }
 

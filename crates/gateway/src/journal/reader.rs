@@ -202,6 +202,17 @@ impl<S: Segments> LaneReader<S> {
         }
     }
 
+    /// Goes on to the next segment, if there is one and the present one is read to its end. Only to be called where it is
+    /// known that nothing more is written to the present one.
+    ///
+    /// # Errors
+    /// As the file system gives them; may be tried again.
+    pub fn turn(&mut self) -> io::Result<()> {
+        if self.opened && self.skipped.is_none() && self.start == self.end && !self.read_more()? {
+            self.open_next()?;
+        }
+        Ok(())
+    }
     fn end(&mut self, extent: Extent) -> Item {
         match extent {
             // Known to be written, and not there.

@@ -225,7 +225,8 @@ impl ShippedLane {
         self.failures += 1;
         self.not_before = Some(Instant::now() + wait);
         status.ship_failures.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(journal.lane = %self.dir.lane, failures = self.failures, retry_ms = wait.as_millis(), %error, "usage is not shipped");
+        let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(journal.lane = %self.dir.lane, failures = self.failures, retry_ms, %error, "usage is not shipped");
     }
 
     /// How far may be read now: of a lane that is written, what is on disk.
@@ -299,6 +300,9 @@ impl ShippedLane {
         {
             self.caught_up = at;
             self.sample = None;
+        }
+        if let Some(live) = &self.live {
+            collector.segment_turn(live.segment.load(Ordering::SeqCst))?;
         }
         if collector.finished() || collector.has_read_segments() {
             answer(sink.make_last(collector.finished().then_some(self.dir.lane))).await?;

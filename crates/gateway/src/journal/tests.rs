@@ -222,6 +222,82 @@ async fn a_disk_that_is_nearly_full_is_a_full_journal_until_it_has_room_again() 
 }
 
 #[tokio::test]
+async fn a_full_journal_has_room_again_once_it_is_shipped_though_no_segment_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, world) = (Store::default(), TestWorld::new(5).world());
+    // As `journal.most` may be set: less than a segment.
+    let journal = open_with(directory.path(), |options| options.max_bytes = 100_000).unwrap();
+    let (mut lane, mut idle, status) = (journal.new_lane().unwrap(), journal.new_lane().unwrap(), journal.status());
+    let mut shipper = Shipper::new(&journal, &store);
+    let mut admitted = 0;
+    for round in 1..=3 {
+        let refused = loop {
+            let short = intent(&world);
+            if let Err(error) = lane.intent(&short) {
+                break error;
+            }
+            lane.settle(&settlement(&short, 1)).unwrap();
+            admitted += 1;
+        };
+        assert!(matches!(refused, JournalError::Full));
+        assert!(matches!(idle.intent(&intent(&world)), Err(JournalError::Full)), "one that has nothing to give up");
+        assert!(shipper.drain(WHILE).await.complete);
+        assert_eq!((store.rows().len(), status.health()), (admitted, Health::Good), "round {round}");
+        assert!(status.bytes() < 2_000, "{}", status.bytes());
+    }
+    assert!(admitted > 300, "{admitted}");
+    let open = intent(&world);
+    lane.intent(&open).unwrap();
+    drop((lane, idle, shipper, journal));
+    let journal = open_with(directory.path(), |_| ()).unwrap();
+    assert!(Shipper::new(&journal, &store).drain(WHILE).await.complete);
+    assert_eq!((store.rows().len(), store.rows().pop().unwrap().attempt), (admitted + 1, open.attempt));
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_given_up_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, world) = (Store::default(), TestWorld::new(5).world());
+    let journal = open(directory.path());
+    let (mut lane, status) = (journal.new_lane().unwrap(), journal.status());
+    let round = |lane: &mut LaneWriter| {
+        for _ in 0..20 {
+            let short = intent(&world);
+            lane.intent(&short).unwrap();
+            lane.settle(&settlement(&short, 1)).unwrap();
+        }
+    };
+    round(&mut lane);
+    let next = directory.path().join(lane.id().uuid().simple().to_string()).join("000002.seg");
+    fs::create_dir(&next).unwrap();
+    status.free_space(0);
+    assert!(matches!(lane.intent(&intent(&world)), Err(JournalError::Full)));
+    status.free_space(60 << 20);
+    round(&mut lane);
+    fs::remove_dir(&next).unwrap();
+    let mut shipper = Shipper::new(&journal, &store);
+    assert!(shipper.drain(WHILE).await.complete);
+    let whole = status.bytes();
+    status.free_space(0);
+    assert!(matches!(lane.intent(&intent(&world)), Err(JournalError::Full)));
+    assert!(next.exists() && shipper.drain(WHILE).await.complete);
+    assert!(status.bytes() < 1_000 && whole > 4_000, "{whole} {}", status.bytes());
+    assert_eq!(store.rows().len(), 40);
+}
+
+#[test]
+fn segments_fit_into_a_small_journal() {
+    let fit = |max_bytes, lanes| {
+        let options = Options { max_bytes, ..Options::new(Id::new(&TestWorld::new(1).world())) };
+        options.for_lanes(lanes).segment_bytes
+    };
+    assert_eq!(fit(MAX_BYTES_DEFAULT, 2), SEGMENT_BYTES_DEFAULT);
+    assert_eq!(fit(MAX_BYTES_DEFAULT, 64), 2 << 20);
+    assert_eq!((fit(64 << 20, 2), fit(1 << 20, 2), fit(1 << 20, 64)), (4 << 20, 64 << 10, 16 << 10));
+    assert_eq!(fit(1 << 20, 0), 128 << 10);
+}
+
+#[tokio::test]
 async fn shipped_segments_of_a_running_lane_are_deleted_though_an_old_attempt_is_open() {
     let directory = tempfile::tempdir().unwrap();
     let (store, world) = (Store::default(), TestWorld::new(5).world());

@@ -1,7 +1,7 @@
 //! A key's row, and how its life is written in it.
 
 use tollgate_core::{
-    Key, Permission, Timestamp, User,
+    Key, KeyStatus, Permission, Timestamp, User,
     key::{Exposure, KeyAuth, KeyBlock, KeyState},
     leak::{KeyLeak, LeakSource},
     name::{Label, ModelName},
@@ -13,6 +13,9 @@ use crate::{
     engine::{Columns, Row},
     value::parsed,
 };
+
+/// Of a word that no state has.
+const UNREADABLE: &str = "a key's state cannot be read";
 
 /// Whether the key's creator may not have keys there now: 1 it is disabled, 2 it is neither a member nor an operator.
 macro_rules! creator_is_out {
@@ -114,7 +117,7 @@ pub(crate) fn state(columns: &mut Columns<'_>) -> Result<KeyState> {
         "disabled" => Ok(KeyState::Disabled),
         "revoked" => Ok(KeyState::Revoked { at }),
         "leaked" => Ok(KeyState::Leaked { at, found_at }),
-        _ => Err(StoreError::Failed("a key's state cannot be read".into())),
+        _ => Err(StoreError::Failed(UNREADABLE.into())),
     }
 }
 
@@ -128,41 +131,40 @@ pub(crate) fn state_parts(state: &KeyState) -> (&'static str, Option<Timestamp>)
     }
 }
 
-/// What [`key_auth_of`] reads.
+/// What [`key_auth_of`] reads. As few columns as will do, since a million keys are read at a start: a state counts as
+/// `disabled` while the creator is out, and no list of models stands for all of them.
 pub(crate) const AUTH_COLUMNS: &str = concat!(
-    "k.no, k.public_id, k.account_no, k.hash, k.previous_hash, k.previous_until,
-    k.state, k.state_at, k.found_at, k.expires_at, ",
+    "k.no, k.public_id, k.account_no, k.hash, k.previous_hash, k.previous_until, k.expires_at,
+    CASE WHEN k.state = 'active' AND ",
     creator_is_out!(),
-    ", k.allowed_origins, k.all_models,
+    " <> 0 THEN 'disabled' ELSE k.state END, k.allowed_origins,
     CASE WHEN k.all_models = 1 THEN NULL
-         ELSE (SELECT string_agg(CAST(p.model_no AS TEXT), ',') FROM key_models p JOIN models m ON m.no = p.model_no
-               WHERE p.key_no = k.no AND m.removed_at IS NULL) END"
+         ELSE COALESCE((SELECT string_agg(CAST(p.model_no AS TEXT), ',') FROM key_models p JOIN models m ON m.no = p.model_no
+               WHERE p.key_no = k.no AND m.removed_at IS NULL), '') END"
 );
 pub(crate) const AUTH_FROM: &str = "FROM keys k LEFT JOIN users u ON u.no = k.created_by";
 
-pub(crate) fn key_auth_of(row: &Row) -> Result<KeyAuth> {
-    let mut columns = row.columns();
-    let columns = &mut columns;
+pub(crate) fn key_auth_of(columns: &mut Columns<'_>) -> Result<KeyAuth> {
     let (no, public_id, account, hash) = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
     let (previous_hash, previous_until): (Option<_>, Option<_>) = (columns.next()?, columns.next()?);
-    let mut state = state(columns)?;
+    let previous = previous_hash.zip(previous_until);
     let expires_at = columns.next()?;
-    let creator_is_out: i64 = columns.next()?;
-    if creator_is_out != 0 && state == KeyState::Active {
-        state = KeyState::Disabled;
-    }
+    let status = match columns.next::<String>()?.as_str() {
+        "active" => KeyStatus::Active,
+        "disabled" => KeyStatus::Disabled,
+        "revoked" => KeyStatus::Revoked,
+        "leaked" => KeyStatus::Leaked,
+        _ => return Err(StoreError::Failed(UNREADABLE.into())),
+    };
     let allowed_origins = origins(columns)?;
-    let (all, numbers): (bool, Option<String>) = (columns.next()?, columns.next()?);
-    let models = if all {
-        None
-    } else {
-        let numbers = numbers.unwrap_or_default();
+    let numbers: Option<String> = columns.next()?;
+    let models = numbers.map(|numbers| {
         let numbers = numbers.split(',').filter(|number| !number.is_empty());
         let mut models =
             numbers.map(|number| parsed(number).map(tollgate_core::No::new)).collect::<Result<Vec<_>>>()?;
         models.sort_unstable_by_key(|no| no.get());
-        Some(models)
-    };
-    let previous = previous_hash.zip(previous_until);
-    Ok(KeyAuth { no, public_id, account, hash, previous, state, expires_at, models, allowed_origins })
+        Ok::<_, StoreError>(models)
+    });
+    let models = models.transpose()?;
+    Ok(KeyAuth { no, public_id, account, hash, previous, status, expires_at, models, allowed_origins })
 }

@@ -16,7 +16,7 @@ fn every_kind_of_call_can_be_spawned(store: &Store, lease: &Lease, committed: &C
     sent(store.change_acknowledge(lease, Seq(0), &[]));
     sent(store.lease_release(lease));
     sent(store.keyring_base());
-    sent(store.keyring_keys(No::new(0), 1));
+    sent(store.keyring_keys(No::new(0), No::new(1), 1, drop));
     sent(store.keyring_changed(&[]));
     sent(store.usage_ship(tollgate_core::Id::from_uuid(uuid::Uuid::nil()), 0, 1, &[]));
     sent(store.usage_prune(tollgate_core::Timestamp::MAX, tollgate_core::Timestamp::MAX));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_core::{
     Actor, Id, Key, KeyStatus, No, Origins, Permission, Role, Timestamp,
     account::ActorKind,
-    key::{Exposure, KeyBlock, KeyState},
+    key::{Exposure, KeyAuth, KeyBlock, KeyState},
     leak::Place,
     secret::Prefix,
 };
@@ -45,9 +45,9 @@ async fn account_of(store: &Store) -> Id<tollgate_core::Account> {
     store.seed().await.unwrap().account
 }
 
-async fn auth_of(store: &Store, no: No<Key>) -> tollgate_core::key::KeyAuth {
-    let page = store.keyring_keys(No::new(no.get() - 1), 1).await.unwrap();
-    page.into_iter().next().unwrap()
+async fn auth_of(store: &Store, no: No<Key>) -> KeyAuth {
+    let keys = keyring(store, No::new(no.get() - 1), no, 1).await;
+    keys.into_iter().next().unwrap()
 }
 
 async fn a_key_reads_back_as_it_was_made(fixture: Fixture) {
@@ -563,8 +563,8 @@ async fn a_key_is_dead_while_its_maker_is_disabled_or_no_member(fixture: Fixture
         let told = store.changes_after(tollgate_core::Seq(committed.seq.0 - 1), 10).await.unwrap();
         assert_eq!(told.iter().map(|change| change.kind).collect::<Vec<_>>(), [tollgate_core::ChangeKind::Key(key.no)]);
         // What is listed is what the data plane takes it as.
-        let (read, state) = (store.key_get(None, key.id).await.unwrap(), auth_of(store, key.no).await.state);
-        assert_eq!(read.status(fixture.world.now()), state.status(None, fixture.world.now()));
+        let (read, status) = (store.key_get(None, key.id).await.unwrap(), auth_of(store, key.no).await.status);
+        assert_eq!(read.status(fixture.world.now()), status);
         let captions = store.key_statuses(&[key.id]).await.unwrap();
         assert_eq!(captions[&key.id], read.status(fixture.world.now()), "a report says the same");
         for status in KeyStatus::ALL {
@@ -575,15 +575,15 @@ async fn a_key_is_dead_while_its_maker_is_disabled_or_no_member(fixture: Fixture
         let enabled = store.key_transition(&system(), account, key.id, KeyTransition::Enable).await;
         assert_eq!(enabled.is_ok(), read.blocked_by.is_none(), "{enabled:?}");
         blocks.lock().unwrap().push(read.blocked_by);
-        state
+        status
     };
-    assert_eq!(edit(UserEdit { disabled: Some(true), ..UserEdit::default() }).await, KeyState::Disabled);
-    assert_eq!(edit(UserEdit { disabled: Some(false), ..UserEdit::default() }).await, KeyState::Active);
+    assert_eq!(edit(UserEdit { disabled: Some(true), ..UserEdit::default() }).await, KeyStatus::Disabled);
+    assert_eq!(edit(UserEdit { disabled: Some(false), ..UserEdit::default() }).await, KeyStatus::Active);
     let membership = |role| UserEdit { memberships: vec![(named("default"), role)], ..UserEdit::default() };
-    assert_eq!(edit(membership(None)).await, KeyState::Disabled);
-    assert_eq!(edit(UserEdit { operator: Some(true), ..UserEdit::default() }).await, KeyState::Active);
-    assert_eq!(edit(UserEdit { operator: Some(false), ..UserEdit::default() }).await, KeyState::Disabled);
-    assert_eq!(edit(membership(Some(Role::Viewer))).await, KeyState::Active);
+    assert_eq!(edit(membership(None)).await, KeyStatus::Disabled);
+    assert_eq!(edit(UserEdit { operator: Some(true), ..UserEdit::default() }).await, KeyStatus::Active);
+    assert_eq!(edit(UserEdit { operator: Some(false), ..UserEdit::default() }).await, KeyStatus::Disabled);
+    assert_eq!(edit(membership(Some(Role::Viewer))).await, KeyStatus::Active);
     assert_eq!(store.key_get(None, key.id).await.unwrap().state, KeyState::Active);
     let (disabled, removed) = (Some(KeyBlock::CreatorDisabled), Some(KeyBlock::CreatorRemoved));
     assert_eq!(*blocks.lock().unwrap(), [disabled, None, removed, None, removed, None]);
@@ -622,12 +622,24 @@ async fn the_keyring_pages_through_all_keys_dead_ones_too(fixture: Fixture) {
     }
     let dead = store.key_by_no(made[3]).await.unwrap();
     value(store.key_transition(&system(), account, dead.id, KeyTransition::Revoke).await);
+    let expected: Vec<_> = made.iter().map(|no| (*no, *no == dead.no)).collect();
+    let read = async |after, through, limit| {
+        let mut keys = Vec::new();
+        let take = |key: KeyAuth| keys.push((key.no, key.status == KeyStatus::Revoked));
+        let last = store.keyring_keys(after, through, limit, take).await.unwrap();
+        assert_eq!(last, keys.last().map(|(no, _)| *no));
+        keys
+    };
+    let last_key = store.keyring_base().await.unwrap().last_key;
+    assert_eq!(last_key, made[6], "that of the key made last");
     let (mut seen, mut after) = (Vec::new(), No::new(0));
     loop {
-        let page = store.keyring_keys(after, 3).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = last.no;
-        seen.extend(page.iter().map(|key| (key.no, matches!(key.state, KeyState::Revoked { .. }))));
+        let page = read(after, last_key, 3).await;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        seen.extend(page);
     }
-    assert_eq!(seen, made.iter().map(|no| (*no, *no == dead.no)).collect::<Vec<_>>());
+    assert_eq!(seen, expected);
+    assert_eq!(read(made[1], made[4], 100).await, expected[2..5], "behind the first, with the last");
+    assert_eq!(read(made[4], made[4], 100).await, []);
 }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use tollgate_core::{
-    Account, Id, Role, User,
+    Account, Id, KeyStatus, No, Role, User,
     account::{Invitation, InvitationStatus, RoleSource},
-    key::KeyState,
     secret::{KeyHash, PublicId},
 };
 use tollgate_store::{
@@ -121,9 +120,9 @@ async fn a_member_who_is_taken_out_takes_its_tokens_and_keys_along(fixture: Fixt
     value(store.member_remove(&system(), acme, a).await);
     assert!(store.token_identity(token.public_id, token.hash).await.unwrap().is_none());
     assert_eq!(store.keyring_base().await.unwrap().seq.0, before.0 + 1, "the key is read anew");
-    let auth = store.keyring_keys(tollgate_core::No::new(0), 10).await.unwrap();
+    let auth = keyring(store, No::new(0), No::new(i64::MAX), 10).await;
     let auth = auth.iter().find(|auth| auth.public_id == key.public_id).unwrap();
-    assert_eq!(auth.state, KeyState::Disabled, "as long as its maker is out");
+    assert_eq!(auth.status, KeyStatus::Disabled, "as long as its maker is out");
 }
 
 fn paid() -> tollgate_store::accounts::AccountEdit {

@@ -14,6 +14,7 @@ use sqlx::{Connection as _, Executor as _};
 use tollgate_core::{
     Account, Actor, Id, Key, Model, ModelKind, No, Permission, Timestamp, Units, Upstream, UsageClass, User, World,
     catalog::{Engine, OnClientGone},
+    key::KeyAuth,
     leak::{LeakSource, Place, PlaceKind},
     money::{Cost, PriceList},
     secret::{KeyHash, KeyHint, Prefix, PublicId},
@@ -211,9 +212,16 @@ pub async fn make_key(fixture: &Fixture, account: Id<Account>, name: &str) -> Ke
     value(fixture.store.key_create(&system(), new).await)
 }
 
+/// What a node holds of the keys behind `after` up to `through`, at most `limit`.
+pub async fn keyring(store: &Store, after: No<Key>, through: No<Key>, limit: u32) -> Vec<KeyAuth> {
+    let mut keys = Vec::new();
+    store.keyring_keys(after, through, limit, |key| keys.push(key)).await.unwrap();
+    keys
+}
+
 /// That a key's text of today was found.
 pub async fn report(fixture: &Fixture, public_id: PublicId, place: Option<&str>) -> LeakReport {
-    let keys = fixture.store.keyring_keys(No::new(0), 1_000).await.unwrap();
+    let keys = keyring(&fixture.store, No::new(0), No::new(i64::MAX), 1_000).await;
     let hash = keys.iter().find(|key| key.public_id == public_id).unwrap().hash;
     LeakReport {
         hint: KeyHint { prefix: Prefix::default(), id: public_id },

@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tollgate_core::{
-    Change, ChangeKind, Id, Model, ModelKind, No, Seq, Timestamp,
+    Change, ChangeKind, Id, KeyStatus, Model, ModelKind, No, Seq, Timestamp,
     account::{AccountAuth, PaidUntil},
     change::Node,
-    key::{KeyAuth, KeyState},
+    key::KeyAuth,
     lease::{LeaseRow, LeaseState, Standing},
     secret::{KeyHash, PublicId},
 };
@@ -186,7 +186,8 @@ impl Authority {
             created_at: EPOCH,
             version: 1,
         };
-        KeyringBase { seq: Seq(self.head()), accounts: vec![account], models: vec![model], upstreams: vec![] }
+        let last_key = no(KEYS - 1);
+        KeyringBase { seq: Seq(self.head()), accounts: vec![account], models: vec![model], upstreams: vec![], last_key }
     }
     /// `Store::keyring_keys`
     pub fn keyring_keys(&self) -> Vec<KeyAuth> {
@@ -204,7 +205,7 @@ impl Authority {
             account: No::new(1),
             hash: hash(key),
             previous: None,
-            state: if self.is_revoked[key] { KeyState::Revoked { at: EPOCH } } else { KeyState::Active },
+            status: if self.is_revoked[key] { KeyStatus::Revoked } else { KeyStatus::Active },
             expires_at: None,
             models: None,
             allowed_origins: Default::default(),

@@ -253,7 +253,7 @@ impl Process {
             if self.is(Mutant::Ttl60) && !self.verdicts.borrow().get(&key).is_some_and(|(at, _)| self.is_kept(*at)) {
                 let keys = self.call(|authority| authority.keyring_keys()).await;
                 if let Ok(keys) = keys {
-                    let verdict = matches!(keys[key].state, tollgate_core::key::KeyState::Active);
+                    let verdict = matches!(keys[key].status, tollgate_core::KeyStatus::Active);
                     self.verdicts.borrow_mut().insert(key, (self.simulation.now(), verdict));
                 }
             }
