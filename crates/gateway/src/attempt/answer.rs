@@ -147,7 +147,8 @@ impl Inner {
             if out.len() >= GATHER_MOST {
                 break StreamEnd::NotYet;
             }
-            let chunk = match self.poll_upstream(context) {
+            let next = if out.is_empty() { self.poll_upstream(context) } else { self.poll_more(context) };
+            let chunk = match next {
                 Poll::Ready(chunk) => chunk,
                 Poll::Pending if !out.is_empty() => break StreamEnd::NotYet,
                 Poll::Pending => match self.wait(context) {

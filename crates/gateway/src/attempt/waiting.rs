@@ -147,18 +147,27 @@ impl Inner {
 
     /// The next piece of the answer's body.
     pub(super) fn poll_upstream(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
-        let Some(attempt) = &mut self.attempt else { return Poll::Ready(None) };
-        let Some(exchange) = &mut attempt.exchange else { return Poll::Ready(None) };
-        let chunk = ready!(exchange.poll_chunk(context));
+        let chunk = ready!(self.poll_more(context));
         if let Some(Ok(_)) = &chunk {
-            attempt.heard_at = Instant::now();
-            if attempt.first_byte.is_none() {
-                let time = attempt.heard_at.saturating_duration_since(attempt.began);
-                attempt.first_byte = Some(time);
-                self.log.first_byte.set(Some(time));
-                self.job.model.metrics.first_byte(time);
-            }
+            self.heard();
         }
         Poll::Ready(chunk)
+    }
+    /// The same, where the clock was looked at for a piece that has come with this one.
+    pub(super) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+        let Some(attempt) = &mut self.attempt else { return Poll::Ready(None) };
+        let Some(exchange) = &mut attempt.exchange else { return Poll::Ready(None) };
+        exchange.poll_chunk(context)
+    }
+    /// Notes that a piece has come.
+    fn heard(&mut self) {
+        let Some(attempt) = &mut self.attempt else { return };
+        attempt.heard_at = Instant::now();
+        if attempt.first_byte.is_none() {
+            let time = attempt.heard_at.saturating_duration_since(attempt.began);
+            attempt.first_byte = Some(time);
+            self.log.first_byte.set(Some(time));
+            self.job.model.metrics.first_byte(time);
+        }
     }
 }
