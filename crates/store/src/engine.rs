@@ -240,31 +240,6 @@ impl Pools {
             Self::Postgres(pool) => bound!(Postgres, sql, values).fetch_optional(pool).await?.map(Row::Postgres),
         })
     }
-    /// Hands over the rows of one statement that reads, one by one as they come.
-    pub(crate) async fn each(
-        &self,
-        sql: impl SqlSafeStr,
-        values: Vec<Value>,
-        mut take: impl FnMut(&mut Columns<'_>) -> Result<()>,
-    ) -> Result<()> {
-        match self {
-            Self::Sqlite { readers, .. } => {
-                let query = bound!(Sqlite, sql, values);
-                let mut rows = query.fetch(readers);
-                while let Some(row) = rows.try_next().await? {
-                    take(&mut Row::Sqlite(row).columns())?;
-                }
-            }
-            Self::Postgres(pool) => {
-                let query = bound!(Postgres, sql, values);
-                let mut rows = query.fetch(pool);
-                while let Some(row) = rows.try_next().await? {
-                    take(&mut Row::Postgres(row).columns())?;
-                }
-            }
-        }
-        Ok(())
-    }
     /// Closes all connections; SQLite's write-ahead log goes into the file first.
     pub(crate) async fn close(&self) {
         match self {
@@ -449,6 +424,16 @@ fn is_unavailable(code: &str) -> bool {
         }
         // Busy, locked, interrupted, read only, I/O error, full, cannot open: the low byte of an extended code.
         _ => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 9 | 10 | 13 | 14)),
+    }
+}
+
+impl StoreEngine {
+    /// A column of bytes as hexadecimal digits, large or small; NULL where it is.
+    pub(crate) fn hex(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("CASE WHEN {column} IS NOT NULL THEN hex({column}) END"),
+            Self::Postgres => format!("encode({column}, 'hex')"),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     bulk::placeholders,
     catalog::row::{MODEL, UPSTREAM, model_of, sealed_upstream_of},
     engine::Row,
-    keys::row::{AUTH_COLUMNS, AUTH_FROM, key_auth_of},
+    keys::row::{AUTH_FROM, KEY_SEPARATOR, auth_text, key_auth_of},
     value::{Value, values},
 };
 
@@ -84,8 +84,8 @@ impl Store {
         Ok(KeyringBase { seq: Seq(seq.columns().next()?), accounts, models, upstreams, last_key })
     }
     /// Hands over keys that may ever be admitted or recognised again (revoked ones included: the right secret of a dead
-    /// key is told so), in ascending order of row numbers: those behind `after` up to `through`, at most `limit`. Returns
-    /// the number of the last one; `None` where there was none.
+    /// key is told so): those with row numbers behind `after` up to `through`, the `limit` lowest of them, in any order.
+    /// Returns the highest number among them; `None` where there was none.
     ///
     /// # Errors
     /// When the store fails.
@@ -97,17 +97,19 @@ impl Store {
         mut take: impl FnMut(KeyAuth) + Send,
     ) -> Result<Option<No<Key>>> {
         let sql = format!(
-            "SELECT {AUTH_COLUMNS} {AUTH_FROM} WHERE k.no > $1 AND k.no <= $2 ORDER BY k.no LIMIT $3"
+            "SELECT string_agg(page.line, '{KEY_SEPARATOR}') FROM (SELECT {} AS line {AUTH_FROM}
+             WHERE k.no > $1 AND k.no <= $2 ORDER BY k.no LIMIT $3) page",
+            auth_text(self.engine())
         );
-        let mut last = None;
-        let each = self.pools().each(AssertSqlSafe(sql), values![after, through, limit], |columns| {
-            let key = key_auth_of(columns)?;
-            last = Some(key.no);
+        let row = self.pools().row(AssertSqlSafe(sql), values![after, through, limit]).await?;
+        let Some(lines) = row.map_or(Ok(None), |row| row.columns().text())? else { return Ok(None) };
+        let mut last = after;
+        for line in lines.split(KEY_SEPARATOR) {
+            let key = key_auth_of(line)?;
+            last = last.max(key.no);
             take(key);
-            Ok(())
-        });
-        each.await?;
-        Ok(last)
+        }
+        Ok(Some(last))
     }
     /// The present state of what these changes are about, each thing once, in the order of its last change.
     ///
@@ -124,8 +126,8 @@ impl Store {
             order.iter().map(|kind| kind.parts()).filter(|(kind, _)| *kind == word).map(|(_, no)| no).collect()
         };
         let keys = self
-            .by_number(&format!("SELECT {AUTH_COLUMNS} {AUTH_FROM} WHERE k.no"), &numbers("key"), |row| {
-                key_auth_of(&mut row.columns()).map(|key| (key.no.get(), key))
+            .by_number(&format!("SELECT {} {AUTH_FROM} WHERE k.no", auth_text(self.engine())), &numbers("key"), |row| {
+                key_auth_of(&row.columns().next::<String>()?).map(|key| (key.no.get(), key))
             })
             .await?;
         let accounts = self

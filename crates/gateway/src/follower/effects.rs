@@ -35,7 +35,7 @@ const RENEW_JITTER_PER_MILLE: u64 = 200;
 /// Entries of the log read at once.
 const CHANGES_AT_ONCE: u32 = 1_000;
 /// Keys read at once.
-const KEYS_AT_ONCE: u32 = 10_000;
+const KEYS_AT_ONCE: u32 = 2_000;
 /// How many parts of the keys are read side by side.
 const PARTS: i64 = 4;
 

@@ -288,6 +288,7 @@ async fn the_origins_of_a_key_are_named_changed_and_taken_away() {
         json!(["null"]),
         json!(["https://a.example/"]),
         json!(["https://*.example"]),
+        json!(["https://a,b.example"]),
         json!([format!("https://{}", "a".repeat(300))]),
         json!(many),
         json!([7]),

@@ -1,21 +1,23 @@
 //! A key's row, and how its life is written in it.
 
+use std::{fmt::Display, str::FromStr};
+
 use tollgate_core::{
-    Key, KeyStatus, Permission, Timestamp, User,
+    Key, KeyStatus, No, Permission, Timestamp, User,
     key::{Exposure, KeyAuth, KeyBlock, KeyState},
     leak::{KeyLeak, LeakSource},
     name::{Label, ModelName},
     origin::Origins,
+    secret::KeyHash,
 };
 
 use crate::{
-    Result, StoreError, accounts,
+    Result, StoreEngine, StoreError, accounts,
     engine::{Columns, Row},
     value::parsed,
 };
 
-/// Of a word that no state has.
-const UNREADABLE: &str = "a key's state cannot be read";
+const UNREADABLE: &str = "a stored key cannot be read";
 
 /// Whether the key's creator may not have keys there now: 1 it is disabled, 2 it is neither a member nor an operator.
 macro_rules! creator_is_out {
@@ -117,7 +119,7 @@ pub(crate) fn state(columns: &mut Columns<'_>) -> Result<KeyState> {
         "disabled" => Ok(KeyState::Disabled),
         "revoked" => Ok(KeyState::Revoked { at }),
         "leaked" => Ok(KeyState::Leaked { at, found_at }),
-        _ => Err(StoreError::Failed(UNREADABLE.into())),
+        _ => Err(unreadable()),
     }
 }
 
@@ -131,40 +133,114 @@ pub(crate) fn state_parts(state: &KeyState) -> (&'static str, Option<Timestamp>)
     }
 }
 
-/// What [`key_auth_of`] reads. As few columns as will do, since a million keys are read at a start: a state counts as
-/// `disabled` while the creator is out, and no list of models stands for all of them.
-pub(crate) const AUTH_COLUMNS: &str = concat!(
-    "k.no, k.public_id, k.account_no, k.hash, k.previous_hash, k.previous_until, k.expires_at,
-    CASE WHEN k.state = 'active' AND ",
-    creator_is_out!(),
-    " <> 0 THEN 'disabled' ELSE k.state END, k.allowed_origins,
-    CASE WHEN k.all_models = 1 THEN NULL
-         ELSE COALESCE((SELECT string_agg(CAST(p.model_no AS TEXT), ',') FROM key_models p JOIN models m ON m.no = p.model_no
-               WHERE p.key_no = k.no AND m.removed_at IS NULL), '') END"
-);
+/// Between the keys of one text, and between the parts of a key: no name, number or origin holds them.
+pub(crate) const KEY_SEPARATOR: char = '\u{1e}';
+const PART_SEPARATOR: char = '\u{1f}';
+
+/// A key as the data plane holds it, as one text that [`key_auth_of`] reads. A million keys are read at a start, and each
+/// value of a row that is handed over costs more than to write it into a text and to read it from there. A state counts as
+/// `disabled` while the creator is out; `*` stands for all models.
+pub(crate) fn auth_text(engine: StoreEngine) -> String {
+    let (hash, previous_hash) = (engine.hex("k.hash"), engine.hex("k.previous_hash"));
+    format!(
+        "concat_ws('{PART_SEPARATOR}', k.no, k.public_id, k.account_no, {hash}, COALESCE({previous_hash}, ''),
+            COALESCE(CAST(k.previous_until AS TEXT), ''), COALESCE(CAST(k.expires_at AS TEXT), ''),
+            CASE WHEN k.state = 'active' AND {} <> 0 THEN 'disabled' ELSE k.state END,
+            CASE WHEN k.all_models = 1 THEN '*' ELSE COALESCE((SELECT string_agg(CAST(p.model_no AS TEXT), ',')
+                FROM key_models p JOIN models m ON m.no = p.model_no
+                WHERE p.key_no = k.no AND m.removed_at IS NULL), '') END,
+            k.allowed_origins)",
+        creator_is_out!()
+    )
+}
 pub(crate) const AUTH_FROM: &str = "FROM keys k LEFT JOIN users u ON u.no = k.created_by";
 
-pub(crate) fn key_auth_of(columns: &mut Columns<'_>) -> Result<KeyAuth> {
-    let (no, public_id, account, hash) = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
-    let (previous_hash, previous_until): (Option<_>, Option<_>) = (columns.next()?, columns.next()?);
+pub(crate) fn key_auth_of(text: &str) -> Result<KeyAuth> {
+    let mut parts = Parts(text.split(PART_SEPARATOR));
+    let (no, public_id, account) = (No::new(parts.parsed()?), parts.parsed()?, No::new(parts.parsed()?));
+    let hash = hash_of(parts.next()?)?.ok_or_else(unreadable)?;
+    let (previous_hash, previous_until) = (hash_of(parts.next()?)?, parts.instant()?);
     let previous = previous_hash.zip(previous_until);
-    let expires_at = columns.next()?;
-    let status = match columns.next::<String>()?.as_str() {
+    let expires_at = parts.instant()?;
+    let status = match parts.next()? {
         "active" => KeyStatus::Active,
         "disabled" => KeyStatus::Disabled,
         "revoked" => KeyStatus::Revoked,
         "leaked" => KeyStatus::Leaked,
-        _ => return Err(StoreError::Failed(UNREADABLE.into())),
+        _ => return Err(unreadable()),
     };
-    let allowed_origins = origins(columns)?;
-    let numbers: Option<String> = columns.next()?;
-    let models = numbers.map(|numbers| {
-        let numbers = numbers.split(',').filter(|number| !number.is_empty());
-        let mut models =
-            numbers.map(|number| parsed(number).map(tollgate_core::No::new)).collect::<Result<Vec<_>>>()?;
-        models.sort_unstable_by_key(|no| no.get());
-        Ok::<_, StoreError>(models)
-    });
-    let models = models.transpose()?;
+    let models = match parts.next()? {
+        "*" => None,
+        numbers => {
+            let numbers = numbers.split(',').filter(|number| !number.is_empty());
+            let mut models = numbers.map(|number| parsed(number).map(No::new)).collect::<Result<Vec<_>>>()?;
+            models.sort_unstable_by_key(|no| no.get());
+            Some(models)
+        }
+    };
+    let allowed_origins = parts.parsed()?;
     Ok(KeyAuth { no, public_id, account, hash, previous, status, expires_at, models, allowed_origins })
+}
+
+/// What is left of a key's text.
+struct Parts<'t>(std::str::Split<'t, char>);
+
+impl<'t> Parts<'t> {
+    fn next(&mut self) -> Result<&'t str> {
+        self.0.next().ok_or_else(unreadable)
+    }
+    fn parsed<T: FromStr<Err: Display>>(&mut self) -> Result<T> {
+        parsed(self.next()?)
+    }
+    fn instant(&mut self) -> Result<Option<Timestamp>> {
+        match self.next()? {
+            "" => Ok(None),
+            ms => parsed(ms).map(Timestamp::from_millis).map(Some),
+        }
+    }
+}
+
+fn hash_of(text: &str) -> Result<Option<KeyHash>> {
+    let mut hash = [0; 32];
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let length = base16ct::mixed::decode(text, &mut hash).map_err(|_| unreadable())?.len();
+    if length == hash.len() { Ok(Some(KeyHash::from_bytes(hash))) } else { Err(unreadable()) }
+}
+
+fn unreadable() -> StoreError {
+    StoreError::Failed(UNREADABLE.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(parts: [&str; 10]) -> String {
+        parts.join("\u{1f}")
+    }
+
+    #[test]
+    fn a_key_of_the_data_plane_is_read_from_its_text_or_not_at_all() {
+        let (hash, id) = ("0F".repeat(32), "0123456789ab");
+        let plain = [&*"7", id, "3", &hash, "", "", "", "active", "*", ""];
+        let key = key_auth_of(&text(plain)).unwrap();
+        assert_eq!((key.no.get(), key.account.get(), key.hash), (7, 3, KeyHash::from_bytes([15; 32])));
+        assert_eq!((key.previous, key.expires_at, key.status, key.models), (None, None, KeyStatus::Active, None));
+        // A host may hold a semicolon.
+        let other = ["8", id, "3", &hash, &hash, "5", "9", "leaked", "12,4", "https://a;b.example"];
+        let key = key_auth_of(&text(other)).unwrap();
+        assert_eq!(key.previous, Some((KeyHash::from_bytes([15; 32]), Timestamp::from_millis(5))));
+        assert_eq!((key.expires_at, key.status), (Some(Timestamp::from_millis(9)), KeyStatus::Leaked));
+        assert_eq!(key.models.unwrap().iter().map(|no| no.get()).collect::<Vec<_>>(), [4, 12]);
+        for (part, wrong) in
+            [(0, "x"), (1, "short"), (3, ""), (3, "0f"), (4, "zz"), (6, "soon"), (7, "well"), (8, "4,x")]
+        {
+            let mut parts = plain;
+            parts[part] = wrong;
+            assert!(key_auth_of(&text(parts)).is_err(), "{part} {wrong}");
+        }
+        assert!(key_auth_of("7").is_err());
+    }
 }
