@@ -1,6 +1,8 @@
 //! The management API's manners: problems, cursors, preconditions, idempotency, unknown fields, bounds.
 
-use tollgate_tests::{Engine, House, Reply, json, on_both};
+use std::{env, process::Command};
+
+use tollgate_tests::{Engine, House, Reply, cli::finish, json, on_both};
 
 on_both!(
     errors_are_problems_with_a_stable_code,
@@ -12,6 +14,7 @@ on_both!(
     bodies_are_bounded_and_typed,
     every_write_leaves_one_line_in_the_audit_log,
     the_openapi_document_is_the_checked_in_one,
+    whatever_is_asked_the_answer_is_one_that_the_document_knows,
     a_key_that_expires_stops_by_itself,
     a_key_in_an_unknown_state_of_the_world_is_refused,
 );
@@ -204,6 +207,35 @@ async fn the_openapi_document_is_the_checked_in_one(engine: Engine) {
     assert!(served["openapi"].as_str().unwrap().starts_with("3.1"), "{}", served["openapi"]);
     let printed = tollgate_tests::cli::run(house.directory.path(), &["openapi"]).expect(0).json();
     assert_eq!(served, printed);
+}
+
+/// schemathesis makes questions from the document, right ones and wrong ones, for every operation: none is answered by a
+/// failure of ours, by a status or a type that the document does not name, or by a body of another form.
+async fn whatever_is_asked_the_answer_is_one_that_the_document_knows(engine: Engine) {
+    let python = env::var_os("TOLLGATE_TEST_PYTHON").expect(
+        "this test needs TOLLGATE_TEST_PYTHON, a Python that has schemathesis: run `cargo xtask test`, which makes one",
+    );
+    let house = House::open(engine).await;
+    house.key(&["chat-a"]).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new(python);
+    command.args(["-m", "schemathesis.cli", "run", &format!("{}/api/v1/openapi.json", house.url())]);
+    command.args(["--url", &house.url(), "--header", &format!("Authorization: Bearer {}", house.token)]);
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+    command.args(["--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"]);
+    command.args(["--continue-on-failure", "--suppress-health-check", "all", "--no-color"]);
+    command
+        .current_dir(directory.path())
+        .env_remove("http_proxy")
+        .env_remove("HTTP_PROXY")
+        .env("NO_PROXY", "127.0.0.1");
+    let ran = tokio::task::spawn_blocking(move || finish(command, None)).await.expect("it runs");
+    assert!(ran.code == 0, "{}\n{}", ran.stdout, ran.stderr);
+    let asked = ran.stdout.split(" generated").next().and_then(|text| text.split_whitespace().last());
+    let asked: u32 = asked.and_then(|count| count.parse().ok()).expect("it says how many it asked");
+    assert!(asked > 1_000, "{}", ran.stdout);
+    // What it was refused is in order, and the server serves on.
+    house.api("GET", "keys").send().await.expect(200);
 }
 
 async fn a_key_that_expires_stops_by_itself(engine: Engine) {

@@ -98,12 +98,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
     let has_if_match = operation.to_string().contains("\"If-Match\"");
     let fits = |status: u16| match status {
+        408 | 413 | 415 => has_body,
         _ if access == "public" => false,
         401 | 500 | 503 => true,
         400 => has_body || operation.get("parameters").is_some(),
         403 => access != "user" || method != "get",
         404 => path.contains('{') || operation.to_string().contains("\"account\""),
-        408 | 413 | 415 => has_body,
         412 => has_if_match,
         429 => path.contains("/password"),
         _ => false,

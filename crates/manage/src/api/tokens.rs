@@ -85,7 +85,9 @@ pub(super) async fn list(
 /// text is not kept.
 #[utoipa::path(post, path = "/api/v1/tokens", operation_id = "token_create", tag = "tokens", request_body = TokenInput,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, unique for its user", example = "b0a1c2")),
-    responses((status = 201, body = TokenCreated)), extensions(("x-access" = json!("user"))))]
+    responses((status = 201, body = TokenCreated), (status = 404, description = "not_found: the account"),
+        (status = 409, description = "already_created")),
+    extensions(("x-access" = json!("user"))))]
 pub(super) async fn create(
     State(services): State<Services>,
     principal: Principal,

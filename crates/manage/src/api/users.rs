@@ -160,7 +160,8 @@ pub(super) async fn edit(
 /// Make a one-time sign-in link for a user and show it, this once.
 #[utoipa::path(post, path = "/api/v1/users/{id}/sign-in-links", operation_id = "user_link_create", tag = "users",
     params(("id" = String, Path, example = "user_019ab0c0d1e27f3a8b4c5d6e7f809a1b")),
-    responses((status = 201, body = LinkView)), extensions(("x-access" = json!("operator"))))]
+    responses((status = 201, body = LinkView), (status = 409, description = "not_possible: the user is disabled")),
+    extensions(("x-access" = json!("operator"))))]
 pub(super) async fn create_link(
     State(services): State<Services>,
     principal: Principal,

@@ -222,7 +222,8 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/webhooks", operation_id = "webhook_create", tag = "webhooks",
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, unique in the account", example = "b0a1c2")),
     request_body = WebhookInput,
-    responses((status = 201, body = WebhookCreated), (status = 409, description = "already_created, not_possible")),
+    responses((status = 201, body = WebhookCreated), (status = 404, description = "not_found: the account"),
+        (status = 409, description = "already_created, not_possible")),
     extensions(("x-access" = json!("owner"))))]
 pub(super) async fn create(
     State(services): State<Services>,

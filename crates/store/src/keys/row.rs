@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_key_of_the_data_plane_is_read_from_its_text_or_not_at_all() {
         let (hash, id) = ("0F".repeat(32), "0123456789ab");
-        let plain = [&*"7", id, "3", &hash, "", "", "", "active", "*", ""];
+        let plain = ["7", id, "3", &hash, "", "", "", "active", "*", ""];
         let key = key_auth_of(&text(plain)).unwrap();
         assert_eq!((key.no.get(), key.account.get(), key.hash), (7, 3, KeyHash::from_bytes([15; 32])));
         assert_eq!((key.previous, key.expires_at, key.status, key.models), (None, None, KeyStatus::Active, None));
