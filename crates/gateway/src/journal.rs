@@ -33,7 +33,8 @@
 //!    and a carry file with the attempts that are still open is; a lane is renamed before it is deleted
 //!    (`files`).
 //! 6. *Bounded.* Intents are refused when the journal or its disk is full (`space`), so that progress and
-//!    settlements of what was admitted still fit; memory holds the attempts in flight and one batch a lane.
+//!    settlements of what was admitted still fit; then segments end early, so that they can be deleted
+//!    once they are shipped. Memory holds the attempts in flight and one batch a lane.
 //!
 //! # Recovery
 //! At start every lane found is old: it is brought to the disk, read from its beginning, shipped from

@@ -20,11 +20,14 @@ use tollgate_core::{
 };
 
 use super::{
-    JournalError, Shared, SyncMode,
+    JournalError, SEGMENT_BYTES_LEAST, Shared, SyncMode,
     files::{LaneDir, directory_sync},
     record::{Encoder, FORMAT, FRAME_MOST, Header, Intent, Progress},
 };
 
+/// The part of a segment that has to be written before it is given up, while there is no room: what is admitted still
+/// settles, and is not to leave a file for every few records.
+const GIVEN_UP_FROM: u64 = 4;
 /// The longest frame of a record.
 const RECORD_MOST: u64 = FRAME_MOST as u64;
 
@@ -255,7 +258,9 @@ impl LaneWriter {
     /// Begins another segment, so that the shipper may delete the present one: there is no room, and no record will come
     /// that fills it. Where this fails, the present one goes on.
     fn segment_give_up(&mut self) {
+        let least = SEGMENT_BYTES_LEAST.min(self.out.shared.options.segment_bytes / GIVEN_UP_FROM);
         if self.out.segment.has_records()
+            && self.out.segment.bytes >= least
             && let Err(error) = self.segment_next()
         {
             tracing::debug!(%error, "a journal segment is not given up");
