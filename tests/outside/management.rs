@@ -231,7 +231,7 @@ async fn whatever_is_asked_the_answer_is_one_that_the_document_knows(engine: Eng
         .env("NO_PROXY", "127.0.0.1");
     let ran = tokio::task::spawn_blocking(move || finish(command, None)).await.expect("it runs");
     assert!(ran.code == 0, "{}\n{}", ran.stdout, ran.stderr);
-    let asked = ran.stdout.split(" generated").next().and_then(|text| text.split_whitespace().last());
+    let asked = ran.stdout.split(" generated,").next().and_then(|text| text.split_whitespace().last());
     let asked: u32 = asked.and_then(|count| count.parse().ok()).expect("it says how many it asked");
     assert!(asked > 1_000, "{}", ran.stdout);
     // What it was refused is in order, and the server serves on.
