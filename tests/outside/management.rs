@@ -224,6 +224,8 @@ async fn whatever_is_asked_the_answer_is_one_that_the_document_knows(engine: Eng
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
     command.args(["--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"]);
     command.args(["--continue-on-failure", "--suppress-health-check", "all", "--no-color"]);
+    // It would revoke the token that it asks with, and be refused from there on.
+    command.args(["--exclude-operation-id", "token_revoke"]);
     command
         .current_dir(directory.path())
         .env_remove("http_proxy")
@@ -234,7 +236,7 @@ async fn whatever_is_asked_the_answer_is_one_that_the_document_knows(engine: Eng
     let asked = ran.stdout.split(" generated,").next().and_then(|text| text.split_whitespace().last());
     let asked: u32 = asked.and_then(|count| count.parse().ok()).expect("it says how many it asked");
     assert!(asked > 1_000, "{}", ran.stdout);
-    // What it was refused is in order, and the server serves on.
+    // It was somebody all the time.
     house.api("GET", "keys").send().await.expect(200);
 }
 
