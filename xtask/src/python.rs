@@ -1,4 +1,5 @@
-//! The official `openai` package and `detect-secrets` from PyPI, in a virtual environment of its own under `target/`.
+//! The packages from PyPI that tests run, `openai`, `schemathesis` and others, in a virtual environment of its own under
+//! `target/`.
 //!
 //! The environment is found again as long as `tests/python/requirements.txt` stays as it is.
 
