@@ -14,6 +14,9 @@ import { chromium } from 'playwright-core';
 
 /** How long one action may wait for its element or page. Generous: a busy machine is no failure. */
 const ACTION_MS = 20_000;
+/** How often a Chromium may be started until it runs. It dies of a signal before its first page now and then, as any program
+ * of that size; once it runs, nothing is tried again. */
+const LAUNCHES = 3;
 /** The viewports: a phone, a tablet, a desk. */
 const HEIGHTS = { 390: 844, 768: 1024, 1440: 900 };
 /** What axe-core checks: WCAG 2.2, levels A and AA. */
@@ -67,16 +70,24 @@ async function launch({ remembers = false, start = (options) => chromium.launch(
   const executablePath = process.env.TOLLGATE_TEST_CHROMIUM;
   const root = process.getuid?.() === 0;
   const options = { executablePath, args: FLAGS, ...(remembers && { ignoreDefaultArgs: ['--disable-back-forward-cache'] }) };
-  try {
-    return await start({ ...options, chromiumSandbox: !root });
-  } catch (error) {
-    if (root) {
-      throw error;
+  for (let left = LAUNCHES - 1, chromiumSandbox = !root; ; left -= 1) {
+    try {
+      return await start({ ...options, chromiumSandbox });
+    } catch (error) {
+      if (left === 0) {
+        throw error;
+      }
+      console.error(`Chromium did not start${chromiumSandbox ? ' in its sandbox' : ''}: ${ending(error)}`);
+      // Inside most containers there is no sandbox to be had; the pages are our own.
+      chromiumSandbox = false;
     }
-    // Inside most containers there is no sandbox to be had; the pages are our own.
-    console.error(`without Chromium's sandbox, which failed here: ${String(error).split('\n')[0]}`);
-    return start({ ...options, chromiumSandbox: false });
   }
+}
+
+/** How a Chromium that did not start ended, in one line: its exit code or signal, or else what Playwright says first. */
+function ending(error) {
+  const lines = String(error).split('\n');
+  return lines.find((line) => line.includes('process did exit'))?.trim() ?? lines[0];
 }
 
 async function tell(failure) {
