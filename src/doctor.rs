@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use serde_json::{Value, json};
 use tollgate_core::{Route, Timestamp, World, account::Standing, catalog::Engine, seal::MasterKey, seal::SecretText};
-use tollgate_store::{PageRequest, Store, audit::AuditFilter};
+use tollgate_store::{PageRequest, Store, audit::AuditFilter, changes::Uncounted};
 use ureq::http;
 
 use crate::{
@@ -285,6 +285,7 @@ async fn store(settings: &Settings, world: &World, findings: &mut Findings) {
     let key = master_key(settings, Some(&store), findings).await;
     clock(&store, world, findings).await;
     gaps(&store, findings).await;
+    uncounted(&store, findings).await;
     docs_model(settings, &store, world.now(), findings).await;
     if let Some(key) = key {
         upstreams(&store, &key, world, findings).await;
@@ -379,6 +380,20 @@ async fn gaps(store: &Store, findings: &mut Findings) {
             found,
             "check the disks that hold journals; `GET /api/v1/nodes/journal-gaps` lists them",
         );
+    }
+}
+
+/// What nodes that are gone had begun and not counted. Silence where there are none.
+async fn uncounted(store: &Store, findings: &mut Findings) {
+    let nodes = store.node_list().await.unwrap_or_default();
+    for node in nodes.iter().filter(|node| node.written_off_at.is_none()) {
+        let Some(Uncounted { at_least, at_most, since, .. }) = node.uncounted else { continue };
+        let found = format!(
+            "node {} is gone with {at_least} to {at_most} requests that are not counted: usage is complete up to {since} only",
+            node.name
+        );
+        let advice = "start it again with its journal directory; where its disk is lost, `tollgate nodes write-off`";
+        findings.care("usage", found, advice);
     }
 }
 

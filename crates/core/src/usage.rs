@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     account::Account,
     catalog::{Model, Upstream},
+    change::Node,
     id::{Id, No},
     key::Key,
     money::{Cost, Costs},
@@ -22,6 +23,20 @@ pub enum Request {}
 /// One append-only journal (a lane of one process start); marks its ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Journal {}
+
+/// One of a journal's lanes, and the node that wrote it, where that is known: its first segment says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lane {
+    /// The lane.
+    pub id: Id<Journal>,
+    /// Who wrote it.
+    pub node: Option<Id<Node>>,
+}
+impl From<Id<Journal>> for Lane {
+    fn from(id: Id<Journal>) -> Self {
+        Self { id, node: None }
+    }
+}
 
 /// Quantities of one attempt. `cached_input` is a part of `input`, `reasoning` a part of `output`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]

@@ -74,7 +74,10 @@ pub(crate) trait Effects {
 
     /// Takes a place among the nodes.
     async fn join(&self) -> Result<Lease, StoreError>;
+    /// Renews the lease, and tells the store what this node has begun and may begin.
     async fn renew(&self, lease: &Lease, applied: Seq) -> Result<Renewal, StoreError>;
+    /// Waits until so much of that is begun that the store should be told anew before the time.
+    async fn short(&self);
     async fn acknowledge(&self, lease: &Lease, applied: Seq, cut: &[(Seq, u64)]) -> Result<(), StoreError>;
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
     /// Waits for a hint that the log has moved beyond `seen`.
@@ -159,8 +162,13 @@ impl<E: Effects> Follower<E> {
                 renew_at = Instant::now() + if renewed.is_ok() { self.effects.interval() } else { RENEW_AGAIN };
                 renewed
             } else {
-                self.effects.change_wait(self.applied, rest).await;
-                self.catch_up(renew_at).await
+                tokio::select! {
+                    () = self.effects.change_wait(self.applied, rest) => self.catch_up(renew_at).await,
+                    () = self.effects.short() => {
+                        renew_at = Instant::now();
+                        Ok(())
+                    }
+                }
             };
             self.effects.show(self.applied);
             match result {

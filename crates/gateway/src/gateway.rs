@@ -175,6 +175,7 @@ impl Gateway {
             metrics,
             tls: Tls::default(),
             journal: journal.status(),
+            ahead: journal.ahead(),
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             strangers: Arc::default(),
@@ -282,7 +283,9 @@ async fn journal_open(
     world: &World,
 ) -> Result<Journal, GatewayError> {
     let JournalOptions { directory, max_bytes, segment_bytes, sync } = options.journal.clone();
-    let options = journal::Options { max_bytes, segment_bytes, sync, ..journal::Options::new(lease.node) };
+    // One node alone is not missed by a store that is on its own machine.
+    let tells = lease.renewable;
+    let options = journal::Options { max_bytes, segment_bytes, sync, tells, ..journal::Options::new(lease.node) };
     let options = options.for_lanes(lanes);
     let world = world.clone();
     let opened = tokio::task::spawn_blocking(move || Journal::open(&directory, options, world)).await;

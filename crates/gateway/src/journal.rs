@@ -46,6 +46,7 @@
 //! damage: reading goes on at the next whole frame, and the missing numbers are reported as a [`Gap`]
 //! and counted. An attempt is lost only if all of its records were.
 
+pub mod ahead;
 pub mod collect;
 mod files;
 mod lane;
@@ -73,6 +74,7 @@ use std::{
 use tollgate_core::{Id, Timestamp, World, change::Node};
 
 pub use self::{
+    ahead::Ahead,
     collect::Batch,
     lane::{LaneWriter, Position},
     reader::Gap,
@@ -125,6 +127,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// When a record counts as safe.
     pub sync: SyncMode,
+    /// Whether a lane begins only as many attempts as the store was told of: see [`ahead`].
+    pub tells: bool,
 }
 
 impl Options {
@@ -132,7 +136,7 @@ impl Options {
     #[must_use]
     pub fn new(node: Id<Node>) -> Self {
         let (max_bytes, segment_bytes) = (MAX_BYTES_DEFAULT, SEGMENT_BYTES_DEFAULT);
-        Self { node, max_bytes, segment_bytes, sync: SyncMode::Os }
+        Self { node, max_bytes, segment_bytes, sync: SyncMode::Os, tells: false }
     }
     /// With segments small enough for a journal of this size that has so many lanes.
     #[must_use]
@@ -167,6 +171,9 @@ pub enum JournalError {
     /// Its size limit is reached, since nothing could be shipped for long, or its disk is nearly full: admit nothing.
     #[error("the journal is full")]
     Full,
+    /// More was begun than the store was told of, which is told with each renewal of the lease: admit nothing until then.
+    #[error("the store does not know yet how much is begun here")]
+    Untold,
     /// A write or sync failed: admit nothing, and restart.
     #[error("the journal cannot be written")]
     Broken,
@@ -301,6 +308,7 @@ struct Shared {
     world: World,
     sync_file: SyncFile,
     status: Arc<Status>,
+    ahead: Arc<Ahead>,
     lanes: Mutex<Vec<Arc<Lane>>>,
     dirty: AtomicBool,
     urgent: AtomicBool,
@@ -395,9 +403,9 @@ impl Journal {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let status = Arc::new(Status::new(options.max_bytes));
-        let old = lanes_find(directory).map_err(failed)?;
-        for lane in &old {
-            refuse_newer(lane)?;
+        let mut old = lanes_find(directory).map_err(failed)?;
+        for lane in &mut old {
+            lane.node = header_read(lane)?;
             // A killed process leaves records in the kernel: only on disk may they be shipped.
             let bytes = lane.sync_all(sync_file).map_err(|error| JournalError::io(&lane.path, error))?;
             status.bytes_add(bytes);
@@ -410,6 +418,7 @@ impl Journal {
             world,
             sync_file,
             status,
+            ahead: Arc::default(),
             lanes: Mutex::default(),
             dirty: AtomicBool::new(false),
             urgent: AtomicBool::new(false),
@@ -431,6 +440,11 @@ impl Journal {
         LaneWriter::create(Arc::clone(&self.shared))
     }
 
+    /// How much is begun, and how much may be.
+    #[must_use]
+    pub fn ahead(&self) -> Arc<Ahead> {
+        Arc::clone(&self.shared.ahead)
+    }
     /// What may be known at any time; stays readable when the journal is gone.
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
@@ -450,18 +464,21 @@ impl Drop for Journal {
     }
 }
 
-/// Looks at the beginning of a lane's first segment.
-fn refuse_newer(lane: &LaneDir) -> Result<(), JournalError> {
+/// Looks at the beginnings of a lane's segments, until one can be read: who wrote the lane.
+fn header_read(lane: &LaneDir) -> Result<Option<Id<Node>>, JournalError> {
     let failed = |error| JournalError::io(&lane.path, error);
     let mut segments = files::DirSegments::new(lane.clone());
-    let Some(first) = segments.next_after(0).map_err(failed)? else { return Ok(()) };
-    let mut bytes = [0; FRAME_MOST];
-    let read = segments.read_at(first, 0, &mut bytes).map_err(failed)?;
-    if let Parsed::Frame(frame) = parse(seed(lane.lane), bytes.get(..read).unwrap_or_default())
-        && let Some(Body::Header(header)) = frame.body()
-        && header.format > FORMAT
-    {
-        return Err(JournalError::TooNew { directory: lane.path.clone(), found: header.format });
+    let mut segment = 0;
+    while let Some(next) = segments.next_after(segment).map_err(failed)? {
+        segment = next;
+        let mut bytes = [0; FRAME_MOST];
+        let read = segments.read_at(segment, 0, &mut bytes).map_err(failed)?;
+        if let Parsed::Frame(frame) = parse(seed(lane.lane), bytes.get(..read).unwrap_or_default())
+            && let Some(Body::Header(header)) = frame.body()
+        {
+            let (directory, found) = (lane.path.clone(), header.format);
+            return if found > FORMAT { Err(JournalError::TooNew { directory, found }) } else { Ok(Some(header.node)) };
+        }
     }
-    Ok(())
+    Ok(None)
 }

@@ -17,7 +17,7 @@ use crate::{
     GatewayOptions, ReadyState,
     callers::Callers,
     exposure::Exposures,
-    journal::{Health, Status},
+    journal::{Ahead, Health, Status},
     keyring::Keyring,
     lease::LeaseGate,
     management::Bridge,
@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub metrics: Metrics,
     pub tls: Tls,
     pub journal: Arc<Status>,
+    /// What the store is told of the journal with each renewal.
+    pub ahead: Arc<Ahead>,
     pub draining: AtomicBool,
     pub connections: AtomicUsize,
     pub strangers: Arc<Strangers>,

@@ -2,7 +2,7 @@
 
 use tollgate_core::{
     Id,
-    usage::{Journal, Settlement},
+    usage::{Journal, Lane, Settlement},
 };
 use tollgate_store::{
     Store, StoreError,
@@ -29,7 +29,7 @@ impl UsageSink for StoreSink {
     fn batch_most(&self) -> usize {
         self.0.usage_batch_most()
     }
-    async fn make_last(&self, ended: Option<Id<Journal>>) -> Result<(), SinkError> {
+    async fn make_last(&self, ended: Option<Lane>) -> Result<(), SinkError> {
         Ok(self.0.usage_make_last(ended).await?)
     }
     async fn watermark(&self, lane: Id<Journal>) -> Result<u64, SinkError> {
@@ -37,14 +37,14 @@ impl UsageSink for StoreSink {
     }
     async fn ship(
         &self,
-        lane: Id<Journal>,
+        lane: Lane,
         expected: u64,
         new: u64,
         settlements: &[Settlement],
         gaps: &[Gap],
     ) -> Result<(), SinkError> {
         for gap in gaps.iter().filter(|gap| gap.lost > 0) {
-            tracing::error!(journal.lane = %lane, ?gap, "records of the journal cannot be read: attempts may be lost");
+            tracing::error!(journal.lane = %lane.id, ?gap, "records of the journal cannot be read: attempts may be lost");
         }
         let gaps: Vec<_> = gaps
             .iter()

@@ -79,6 +79,7 @@ fn table() -> OpenApiRouter<Services> {
         .routes(routes!(audit::list))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::gaps))
+        .routes(routes!(nodes::write_off))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::show, webhooks::edit, webhooks::remove))
         .routes(routes!(webhooks::rotate))

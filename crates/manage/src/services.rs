@@ -10,6 +10,7 @@ mod documentation;
 mod keys;
 mod leaks;
 mod members;
+mod nodes;
 mod oidc;
 pub(crate) mod outgoing;
 mod overview;
@@ -45,6 +46,7 @@ pub(crate) use keys::{grace_of, origins_schema, permission_schema};
 pub(crate) use leaks::{AlertOutcome, GithubRefusal, GithubSigned, GitlabRefusal, RefusedAs};
 pub use leaks::{LeakFigures, LeakInput, LeakOptions, LeakOutcome, MOST_REPORTED};
 pub use members::{INVITATION_LIFE, InvitationInput, InvitationShown, MemberChange, Newcomer, invitation_path};
+pub use nodes::WrittenOff;
 pub use oidc::{OIDC_WAIT, OidcBegun, OidcCallback, OidcGroup, OidcOptions, OidcProblem, oidc_issuer_check};
 pub use overview::Glance;
 pub use passwords::{LONGEST_PASSWORD, PasswordProblem, SHORTEST_PASSWORD, password_check};
@@ -148,6 +150,8 @@ pub enum Noun {
     Webhook,
     /// A notice on its way to one.
     Delivery,
+    /// A running process, or one that is gone.
+    Node,
     /// Anything else.
     Thing,
 }
@@ -169,6 +173,7 @@ impl Noun {
             Self::Invitation => "invitation",
             Self::Webhook => "webhook",
             Self::Delivery => "delivery",
+            Self::Node => "node",
             Self::Thing => "thing",
         }
     }

@@ -22,6 +22,7 @@
 //! serves, and what it acknowledges is kept in memory. Another process may write to the store meanwhile (`bootstrap`);
 //! the node sees that within `HEAD_POLL`, and the other process has no members to wait for.
 
+mod begun;
 pub(crate) mod clock;
 mod fleet;
 mod leases;
@@ -138,6 +139,30 @@ pub enum Renewal {
     Lost,
 }
 
+/// How many attempts a node has begun, and how far it goes before it has said more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Begun {
+    /// Attempts of which it has written the intent, at least.
+    pub attempts: u64,
+    /// It begins no more than so many before it has renewed again.
+    pub most: u64,
+    /// Lanes of its journal that it has made.
+    pub lanes: u64,
+}
+
+/// Attempts that a node which is gone has begun, and that are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uncounted {
+    /// So many for certain.
+    pub at_least: u64,
+    /// No more than this.
+    pub at_most: u64,
+    /// None of them began before.
+    pub since: Timestamp,
+    /// None of them began later.
+    pub until: Timestamp,
+}
+
 /// What a node says of itself with each renewal.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeReport {
@@ -147,6 +172,8 @@ pub struct NodeReport {
     pub journal_bytes: u64,
     /// Everything that ended before is shipped.
     pub complete_until: Timestamp,
+    /// What it has begun.
+    pub begun: Begun,
 }
 
 /// A node as operators see it.
@@ -174,6 +201,10 @@ pub struct NodeView {
     pub epoch: i64,
     /// How long a grant of its lease counts; absent where the lease is held as long as the process runs (SQLite).
     pub lease: Option<Duration>,
+    /// What it has begun that is not counted; absent while it holds a lease, and where all is counted.
+    pub uncounted: Option<Uncounted>,
+    /// When an operator gave that up.
+    pub written_off_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -198,20 +229,6 @@ impl Store {
             StoreEngine::Sqlite => self.renew_locally(lease, report).await,
             StoreEngine::Postgres => self.renew_in_fleet(lease, report).await,
         }
-    }
-    /// Up to when usage is complete: the earliest `complete_until` of all nodes that hold a lease; now, if there is none.
-    /// A node that has joined but not yet renewed has said nothing: then it is the epoch.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn usage_complete_until(&self) -> Result<Timestamp> {
-        let now = self.world().now();
-        if self.engine() == StoreEngine::Sqlite {
-            return Ok(self.fleet().local(|node| node.report.complete_until).unwrap_or(now));
-        }
-        let row = self.pools().row("SELECT MIN(complete_until) FROM nodes WHERE state = 'active'", values![]).await?;
-        let earliest: Option<Timestamp> = row.map_or(Ok(None), |row| row.columns().next())?;
-        Ok(earliest.unwrap_or(now))
     }
     /// Says that everything up to `applied` is in force on this node and the streams that had to end have ended;
     /// `streams_cut` is how many, for each change.
@@ -282,7 +299,8 @@ impl Store {
         };
         Ok(Confirmation { after: clock::elapsed(since), nodes, streams_cut })
     }
-    /// The nodes, newest first, those gone for a day left out.
+    /// The nodes, newest first, those gone for a day left out, unless they have begun what is neither counted nor written
+    /// off.
     ///
     /// # Errors
     /// When the store fails.

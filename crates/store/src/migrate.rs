@@ -13,76 +13,43 @@ use crate::{
 /// A step: its number, and its twin texts.
 struct Step {
     version: i64,
+    #[cfg_attr(not(test), expect(dead_code, reason = "compared with the files that there are"))]
+    file: &'static str,
     sqlite: &'static str,
     postgres: &'static str,
 }
 
+macro_rules! step {
+    ($version:expr, $file:literal) => {
+        Step {
+            version: $version,
+            file: $file,
+            sqlite: include_str!(concat!("../migrations/sqlite/", $file)),
+            postgres: include_str!(concat!("../migrations/postgres/", $file)),
+        }
+    };
+}
+
 /// All steps in order. A released step is never changed, another is added behind it.
 const STEPS: &[Step] = &[
-    Step {
-        version: 1,
-        sqlite: include_str!("../migrations/sqlite/0001_begin.sql"),
-        postgres: include_str!("../migrations/postgres/0001_begin.sql"),
-    },
-    Step {
-        version: KEY_PREFIX,
-        sqlite: include_str!("../migrations/sqlite/0002_key_prefix.sql"),
-        postgres: include_str!("../migrations/postgres/0002_key_prefix.sql"),
-    },
-    Step {
-        version: 4,
-        sqlite: include_str!("../migrations/sqlite/0004_sign_in.sql"),
-        postgres: include_str!("../migrations/postgres/0004_sign_in.sql"),
-    },
-    Step {
-        version: 6,
-        sqlite: include_str!("../migrations/sqlite/0006_key_lists.sql"),
-        postgres: include_str!("../migrations/postgres/0006_key_lists.sql"),
-    },
-    Step {
-        version: 7,
-        sqlite: include_str!("../migrations/sqlite/0007_leaks.sql"),
-        postgres: include_str!("../migrations/postgres/0007_leaks.sql"),
-    },
-    Step {
-        version: 8,
-        sqlite: include_str!("../migrations/sqlite/0008_notices.sql"),
-        postgres: include_str!("../migrations/postgres/0008_notices.sql"),
-    },
-    Step {
-        version: 9,
-        sqlite: include_str!("../migrations/sqlite/0009_origins.sql"),
-        postgres: include_str!("../migrations/postgres/0009_origins.sql"),
-    },
-    Step {
-        version: 10,
-        sqlite: include_str!("../migrations/sqlite/0010_lists_and_lanes.sql"),
-        postgres: include_str!("../migrations/postgres/0010_lists_and_lanes.sql"),
-    },
-    Step {
-        version: 11,
-        sqlite: include_str!("../migrations/sqlite/0011_journal_gaps.sql"),
-        postgres: include_str!("../migrations/postgres/0011_journal_gaps.sql"),
-    },
-    Step {
-        version: 12,
-        sqlite: include_str!("../migrations/sqlite/0012_upstream_usage.sql"),
-        postgres: include_str!("../migrations/postgres/0012_upstream_usage.sql"),
-    },
-    Step {
-        version: 13,
-        sqlite: include_str!("../migrations/sqlite/0013_request_days.sql"),
-        postgres: include_str!("../migrations/postgres/0013_request_days.sql"),
-    },
-    Step {
-        version: 14,
-        sqlite: include_str!("../migrations/sqlite/0014_token_repeats.sql"),
-        postgres: include_str!("../migrations/postgres/0014_token_repeats.sql"),
-    },
+    step!(1, "0001_begin.sql"),
+    step!(KEY_PREFIX, "0002_key_prefix.sql"),
+    step!(4, "0004_sign_in.sql"),
+    step!(6, "0006_key_lists.sql"),
+    step!(7, "0007_leaks.sql"),
+    step!(8, "0008_notices.sql"),
+    step!(9, "0009_origins.sql"),
+    step!(10, "0010_lists_and_lanes.sql"),
+    step!(11, "0011_journal_gaps.sql"),
+    step!(12, "0012_upstream_usage.sql"),
+    step!(13, "0013_request_days.sql"),
+    step!(14, "0014_token_repeats.sql"),
+    step!(15, "0015_attempts_by_id.sql"),
+    step!(16, "0016_begun_attempts.sql"),
 ];
-/// The step that keeps each key's prefix with it.
-const KEY_PREFIX: i64 = 2;
 
+/// The step at which keys got their prefixes.
+const KEY_PREFIX: i64 = 2;
 const MADE: &str = "CREATE TABLE IF NOT EXISTS schema_steps (version BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)";
 
 /// Applies what is missing and gives a new store its identity.
@@ -123,4 +90,26 @@ pub(crate) async fn migrate(
 async fn applied(tx: &mut Tx) -> Result<Vec<i64>> {
     let rows = tx.rows("SELECT version FROM schema_steps ORDER BY version", values![]).await?;
     rows.iter().map(|row| row.columns().next()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_a_migration_is_a_step() {
+        let steps: Vec<&str> = STEPS.iter().map(|step| step.file).collect();
+        for engine in ["sqlite", "postgres"] {
+            let directory = format!("{}/migrations/{engine}", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<String> = std::fs::read_dir(directory)
+                .unwrap()
+                .map(|file| file.unwrap().file_name().into_string().unwrap())
+                .collect();
+            files.sort();
+            assert_eq!(files, steps, "{engine}");
+        }
+        for step in STEPS {
+            assert!(step.file.starts_with(&format!("{:04}_", step.version)), "{}", step.file);
+        }
+    }
 }

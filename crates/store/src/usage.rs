@@ -23,7 +23,7 @@ use sqlx::AssertSqlSafe;
 use tollgate_core::{
     Account, Id, Key, Model, No, Timestamp,
     name::ModelName,
-    usage::{Journal, Settlement, UsageQuery, UsageRow, UsageSums},
+    usage::{Journal, Lane, Settlement, UsageQuery, UsageRow, UsageSums},
 };
 
 use self::grain::Grain;
@@ -98,8 +98,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::State`] for usage from so long ago that the store may have forgotten it ([`LANES_REMEMBERED`]); when
     /// the store fails: then it may or may not have counted, and is to be sent again as it is.
-    pub async fn usage_ship(&self, journal: Id<Journal>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
-        self.usage_ship_damaged(journal, from, to, batch, &[]).await
+    pub async fn usage_ship(&self, lane: impl Into<Lane>, from: u64, to: u64, batch: &[Settlement]) -> Result<Shipped> {
+        self.usage_ship_damaged(lane, from, to, batch, &[]).await
     }
     /// [`Store::usage_ship`] of a journal that cannot be read everywhere: what is missing is remembered with the batch, once
     /// like it.
@@ -108,7 +108,7 @@ impl Store {
     /// As [`Store::usage_ship`].
     pub async fn usage_ship_damaged(
         &self,
-        journal: Id<Journal>,
+        lane: impl Into<Lane>,
         from: u64,
         to: u64,
         batch: &[Settlement],
@@ -117,7 +117,7 @@ impl Store {
         if to <= from {
             return Err(StoreError::State("a batch ends behind its beginning"));
         }
-        self.ship(journal, from, to, batch, gaps).await
+        self.ship(lane.into(), from, to, batch, gaps).await
     }
     /// What journals have lost, the newest first, at most `most`.
     ///

@@ -17,7 +17,7 @@ use tollgate_core::{
 };
 use tollgate_store::{
     StoreError,
-    changes::{Lease, NodeReport, Renewal},
+    changes::{Begun, Lease, NodeReport, Renewal},
     keyring::{Changed, KeyringBase, SealedUpstream},
 };
 
@@ -137,9 +137,22 @@ impl Effects for NodeEffects {
         self.node.store.node_join(&self.node.options.node_name, &self.node.options.version).await
     }
     async fn renew(&self, lease: &Lease, applied: Seq) -> Result<Renewal, StoreError> {
-        let journal = &self.node.journal;
-        let report = NodeReport { applied, journal_bytes: journal.bytes(), complete_until: journal.complete_until() };
-        self.node.store.lease_renew(lease, &report).await
+        let Node { journal, ahead, store, .. } = &*self.node;
+        let asked = ahead.ask();
+        let report = NodeReport {
+            applied,
+            journal_bytes: journal.bytes(),
+            complete_until: journal.complete_until(),
+            begun: Begun { attempts: asked.begun(), most: asked.most(), lanes: asked.lanes() },
+        };
+        let renewal = store.lease_renew(lease, &report).await?;
+        if let Renewal::Granted(_) = renewal {
+            ahead.told(asked);
+        }
+        Ok(renewal)
+    }
+    async fn short(&self) {
+        self.node.ahead.short().await;
     }
     async fn acknowledge(&self, lease: &Lease, applied: Seq, cut: &[(Seq, u64)]) -> Result<(), StoreError> {
         self.node.store.change_acknowledge(lease, applied, cut).await

@@ -16,7 +16,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tollgate_core::{Id, usage::Journal};
+use tollgate_core::{
+    Id,
+    change::Node,
+    usage::{Journal, Lane},
+};
 use uuid::Uuid;
 
 use super::reader::Segments;
@@ -32,6 +36,8 @@ pub(super) type SyncFile = fn(&File) -> io::Result<()>;
 #[derive(Debug, Clone)]
 pub(super) struct LaneDir {
     pub lane: Id<Journal>,
+    /// Who wrote it, where that can be read.
+    pub node: Option<Id<Node>>,
     pub path: PathBuf,
 }
 
@@ -62,7 +68,7 @@ pub(super) fn lanes_find(directory: &Path) -> io::Result<Vec<LaneDir>> {
                 fs::remove_dir_all(entry.path())?;
             }
         } else if let Some(lane) = lane_parse(name) {
-            lanes.push(LaneDir { lane, path: entry.path() });
+            lanes.push(LaneDir { lane, node: None, path: entry.path() });
         }
     }
     lanes.sort_by_key(|lane| lane.lane);
@@ -83,10 +89,15 @@ fn number_parse(path: &Path, extension: &str) -> Option<u32> {
 
 impl LaneDir {
     /// Makes the directory of a new lane.
-    pub fn create(directory: &Path, lane: Id<Journal>) -> io::Result<Self> {
+    pub fn create(directory: &Path, lane: Id<Journal>, node: Id<Node>) -> io::Result<Self> {
         let path = directory.join(lane.uuid().simple().to_string());
         fs::DirBuilder::new().mode(DIRECTORY_MODE).create(&path)?;
-        Ok(Self { lane, path })
+        Ok(Self { lane, node: Some(node), path })
+    }
+
+    /// As the store knows it.
+    pub fn as_lane(&self) -> Lane {
+        Lane { id: self.lane, node: self.node }
     }
 
     pub fn segment_path(&self, segment: u32) -> PathBuf {

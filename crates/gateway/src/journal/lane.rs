@@ -21,6 +21,7 @@ use tollgate_core::{
 
 use super::{
     JournalError, SEGMENT_BYTES_LEAST, Shared, SyncMode,
+    ahead::Count,
     files::{LaneDir, directory_sync},
     record::{Encoder, FORMAT, FRAME_MOST, Header, Intent, Progress},
 };
@@ -133,6 +134,7 @@ impl Lane {
 pub struct LaneWriter {
     encoder: Encoder,
     out: Output,
+    count: Arc<Count>,
 }
 
 #[derive(Debug)]
@@ -155,12 +157,13 @@ impl LaneWriter {
     pub(super) fn create(shared: Arc<Shared>) -> Result<Self, JournalError> {
         let id = Id::<Journal>::new(&shared.world);
         let failed = |error| JournalError::io(&shared.directory, error);
-        let dir = LaneDir::create(&shared.directory, id).map_err(failed)?;
+        let dir = LaneDir::create(&shared.directory, id, shared.options.node).map_err(failed)?;
         directory_sync(&shared.directory, shared.sync_file).map_err(failed)?;
         let (lane, mut encoder) = (Arc::new(Lane::new(dir)), Encoder::new(id));
         let first = Segment::create(&shared, &lane, &mut encoder, 1, 1).map_err(failed)?;
         shared.lanes().push(Arc::clone(&lane));
-        Ok(Self { encoder, out: Output { shared, lane, segment: first, next_seq: 1 } })
+        let count = shared.ahead.lane(shared.options.tells);
+        Ok(Self { encoder, count, out: Output { shared, lane, segment: first, next_seq: 1 } })
     }
 
     /// The lane's id.
@@ -173,7 +176,7 @@ impl LaneWriter {
     /// Its progress and settlement belong in the same lane.
     ///
     /// # Errors
-    /// [`JournalError::Full`] and [`JournalError::Broken`]: do not send, do not admit.
+    /// [`JournalError::Full`], [`JournalError::Untold`] and [`JournalError::Broken`]: do not send, do not admit.
     pub fn intent(&mut self, intent: &Intent) -> Result<Position, JournalError> {
         let status = &self.out.shared.status;
         if status.broken.load(Ordering::Relaxed) {
@@ -183,8 +186,13 @@ impl LaneWriter {
             self.segment_give_up();
             return Err(JournalError::Full);
         }
+        if !self.count.may_begin(&self.out.shared.ahead) {
+            return Err(JournalError::Untold);
+        }
         self.segment_turn()?;
-        self.out.append(self.encoder.intent(self.out.next_seq, intent))
+        let position = self.out.append(self.encoder.intent(self.out.next_seq, intent))?;
+        self.count.begin();
+        Ok(position)
     }
 
     /// Writes how far an attempt has come; bytes that it covers may be forwarded once this has returned.

@@ -15,7 +15,7 @@ use std::{
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tollgate_core::{
     Id, Timestamp,
-    usage::{Journal as LaneId, Settlement},
+    usage::{Journal as LaneId, Lane as WrittenLane, Settlement},
 };
 
 use super::{
@@ -54,7 +54,7 @@ pub trait UsageSink: Send + Sync {
     /// When this has returned, no power cut takes back what was shipped before. Until then one may, watermark and all:
     /// then it is shipped again, so nothing of it is deleted here before. `ended` is a lane that is shipped wholly: it is
     /// deleted next.
-    fn make_last(&self, _ended: Option<Id<LaneId>>) -> impl Future<Output = Result<(), Self::Error>> + Send {
+    fn make_last(&self, _ended: Option<WrittenLane>) -> impl Future<Output = Result<(), Self::Error>> + Send {
         std::future::ready(Ok(()))
     }
 
@@ -70,7 +70,7 @@ pub trait UsageSink: Send + Sync {
     /// watermark of a lane that was forgotten.
     fn ship(
         &self,
-        lane: Id<LaneId>,
+        lane: WrittenLane,
         expected: u64,
         new: u64,
         settlements: &[Settlement],
@@ -281,7 +281,7 @@ impl ShippedLane {
         }
         if !committed {
             self.unsure = true;
-            answer(sink.ship(self.dir.lane, after, up_to, settlements, gaps)).await?;
+            answer(sink.ship(self.dir.as_lane(), after, up_to, settlements, gaps)).await?;
             self.unsure = false;
         }
         let lost = gaps.iter().map(|gap| gap.lost).fold(0, u64::saturating_add);
@@ -305,7 +305,7 @@ impl ShippedLane {
             collector.segment_turn(live.segment.load(Ordering::SeqCst))?;
         }
         if collector.finished() || collector.has_read_segments() {
-            answer(sink.make_last(collector.finished().then_some(self.dir.lane))).await?;
+            answer(sink.make_last(collector.finished().then(|| self.dir.as_lane()))).await?;
         }
         if collector.finished() {
             let bytes = self.dir.remove(shared.sync_file)?;

@@ -23,7 +23,7 @@ use std::{
 use tollgate_core::{
     Id, No, Timestamp, Units, UsageClass, World,
     money::{Cost, PriceList},
-    usage::{Attempt, Journal as LaneId, Outcome, Settlement},
+    usage::{Attempt, Journal as LaneId, Lane as WrittenLane, Outcome, Settlement},
     world::{Clock, Entropy},
 };
 
@@ -184,7 +184,7 @@ impl UsageSink for Store {
 
     async fn ship(
         &self,
-        lane: Id<LaneId>,
+        WrittenLane { id: lane, .. }: WrittenLane,
         expected: u64,
         new: u64,
         rows: &[Settlement],

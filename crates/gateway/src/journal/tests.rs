@@ -14,7 +14,7 @@ use std::{
 use tollgate_core::{
     Id, Timestamp, Units, UsageClass,
     money::PriceList,
-    usage::{Journal as LaneId, Outcome, Settlement},
+    usage::{Journal as LaneId, Lane as WrittenLane, Outcome, Settlement},
 };
 
 use super::{
@@ -43,7 +43,7 @@ struct Store {
     /// What was shipped may be lost to a power cut.
     cannot_make_last: AtomicBool,
     /// Lanes that were said to be over.
-    ended: Mutex<Vec<Id<LaneId>>>,
+    ended: Mutex<Vec<WrittenLane>>,
     hangs_after_commit: AtomicBool,
 }
 impl Store {
@@ -53,7 +53,7 @@ impl Store {
 }
 impl UsageSink for &Store {
     type Error = &'static str;
-    async fn make_last(&self, ended: Option<Id<LaneId>>) -> Result<(), &'static str> {
+    async fn make_last(&self, ended: Option<WrittenLane>) -> Result<(), &'static str> {
         if self.cannot_make_last.load(Ordering::SeqCst) {
             return Err("not on disk");
         }
@@ -68,7 +68,7 @@ impl UsageSink for &Store {
     }
     async fn ship(
         &self,
-        lane: Id<LaneId>,
+        WrittenLane { id: lane, .. }: WrittenLane,
         expected: u64,
         new: u64,
         rows: &[Settlement],
@@ -109,9 +109,10 @@ fn a_second_process_is_refused_while_the_first_holds_the_journal() {
 #[test]
 fn a_journal_of_a_newer_version_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let lane = Id::<LaneId>::new(&TestWorld::new(7).world());
-    let dir = LaneDir::create(directory.path(), lane).unwrap();
-    let header = record::Header { format: FORMAT + 1, node: Id::from_uuid(lane.uuid()), lane, segment: 1 };
+    let world = TestWorld::new(7).world();
+    let (lane, node) = (Id::<LaneId>::new(&world), Id::new(&world));
+    let dir = LaneDir::create(directory.path(), lane, node).unwrap();
+    let header = record::Header { format: FORMAT + 1, node, lane, segment: 1 };
     fs::write(dir.segment_path(1), record::Encoder::new(lane).header(1, &header)).unwrap();
     let refused = open_with(directory.path(), |_| ()).unwrap_err();
     assert!(matches!(refused, JournalError::TooNew { found, .. } if found == FORMAT + 1), "{refused}");
@@ -369,7 +370,8 @@ async fn nothing_is_deleted_while_a_power_cut_could_take_back_what_was_shipped()
     store.cannot_make_last.store(false, Ordering::SeqCst);
     assert!(shipper.drain(WHILE).await.complete);
     assert_eq!((journal.status().bytes(), journal.status().lanes()), (0, 0));
-    assert_eq!(*store.ended.lock().unwrap(), [id], "the store may forget it");
+    let node = Some(Id::new(&TestWorld::new(1).world()));
+    assert_eq!(*store.ended.lock().unwrap(), [WrittenLane { id, node }], "the store may forget it");
 }
 
 #[tokio::test]
@@ -538,4 +540,52 @@ async fn a_damaged_settlement_is_reported_and_its_attempt_settled_from_its_inten
     let gaps = store.gaps.lock().unwrap();
     assert_eq!((gaps[0].segment, gaps[0].first_seq, gaps[0].lost, gaps.len()), (1, 2, 1, 1));
     assert_eq!(journal.status().lost_records(), 1);
+}
+
+#[tokio::test]
+async fn a_lane_is_of_the_node_that_wrote_it_whoever_ships_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = TestWorld::new(5).world();
+    let (first, next) = (Id::<Node>::new(&world), Id::<Node>::new(&world));
+    let journal = open_with(directory.path(), |options| options.node = first).unwrap();
+    let (mut used, unused) = (journal.new_lane().unwrap(), journal.new_lane().unwrap());
+    used.intent(&intent(&world)).unwrap();
+    let mut ids = [used.id(), unused.id()];
+    drop((used, unused));
+    drop(journal);
+    // As if the first segment's header were damaged: the next one says it too.
+    let (used, unused) = (ids[0].uuid().simple().to_string(), ids[1].uuid().simple().to_string());
+    fs::copy(directory.path().join(&unused).join("000001.seg"), directory.path().join(&unused).join("000002.seg"))
+        .unwrap();
+    OpenOptions::new().write(true).open(directory.path().join(&unused).join("000001.seg")).unwrap().set_len(3).unwrap();
+    assert!(directory.path().join(used).exists());
+    let store = Store::default();
+    let journal = open_with(directory.path(), |options| options.node = next).unwrap();
+    Shipper::new(&journal, &store).drain(WHILE).await;
+    assert_eq!(store.rows().len(), 1);
+    let mut ended = store.ended.lock().unwrap().clone();
+    ended.sort_by_key(|lane| lane.id);
+    ids.sort();
+    assert_eq!(ended, ids.map(|id| WrittenLane { id, node: Some(first) }));
+}
+
+#[test]
+fn a_lane_begins_no_more_than_the_store_was_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = TestWorld::new(6).world();
+    let journal = open_with(directory.path(), |options| options.tells = true).unwrap();
+    let mut lane = journal.new_lane().unwrap();
+    assert!(matches!(lane.intent(&intent(&world)), Err(JournalError::Untold)));
+    let ahead = journal.ahead();
+    let asked = ahead.ask();
+    let most = asked.most();
+    assert_eq!((asked.begun(), asked.lanes()), (0, 1));
+    ahead.told(asked);
+    for _ in 0..most {
+        lane.intent(&intent(&world)).unwrap();
+    }
+    let last = intent(&world);
+    assert!(matches!(lane.intent(&last), Err(JournalError::Untold)));
+    assert_eq!(ahead.ask().begun(), most);
+    lane.settle(&settlement(&last, 1)).unwrap();
 }

@@ -23,7 +23,7 @@ use super::Answer;
 use crate::{
     extract::{Query, many},
     principal::Principal,
-    services::{ServiceError, Services, UsageAnswer, UsageInput},
+    services::{ServiceError, Services, UsageAnswer, UsageInput, WrittenOff},
 };
 
 /// Sums of attempts in one bucket of time and one group.
@@ -135,6 +135,10 @@ struct UsageReport<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 0)]
     lost_records: Option<u64>,
+    /// Of a report on all accounts: attempts that nodes may have begun in this time and had not counted when they were lost
+    /// with their disks and written off. They are in no row, since nobody knows whose they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written_off: Option<Bounds>,
     #[schema(value_type = String, format = DateTime, example = "2026-11-20T00:00:00Z")]
     from: Timestamp,
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T00:00:00Z")]
@@ -145,6 +149,17 @@ struct UsageReport<'r> {
     group_by: Vec<GroupBy>,
     #[schema(example = "UTC")]
     tz: String,
+}
+
+/// How many attempts, as far as can be known.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Bounds {
+    /// So many for certain.
+    #[schema(example = 12)]
+    pub at_least: u64,
+    /// No more than this.
+    #[schema(example = 4_012)]
+    pub at_most: u64,
 }
 
 /// Times of one model.
@@ -346,6 +361,7 @@ fn render(answer: UsageAnswer, as_csv: bool) -> Response {
         next_cursor: None,
         complete_until: answer.complete_until,
         lost_records: answer.lost_records,
+        written_off: answer.written_off.map(|WrittenOff { at_least, at_most }| Bounds { at_least, at_most }),
         from: answer.from,
         to: answer.to,
         bucket: answer.bucket,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Account, Id, Plan, Role, Seq, Timestamp, User,
+    Account, Id, Plan, Role, Timestamp, User,
     account::{AccountAction, AuditEntry},
     leak::OnLeak,
     name::{Email, Handle, Label},
@@ -11,8 +11,6 @@ use tollgate_store::{
     Page, PageRequest, StoreError,
     accounts::{AccountEdit, NewAccount, NewOwner, NewPlan, NewUser, PlanEdit, UserEdit},
     audit::AuditFilter,
-    changes::NodeView,
-    usage::LostRecords,
 };
 use utoipa::ToSchema;
 
@@ -22,8 +20,6 @@ use crate::{
     principal::{Access, Principal, account_by_name},
 };
 
-/// Losses of journals that one call tells of.
-const MOST_GAPS: u32 = 1_000;
 /// The most accounts that one call puts a user into.
 const MOST_MEMBERSHIPS: usize = 100;
 
@@ -439,24 +435,6 @@ impl Services {
             (entry.address, entry.token) = (None, None);
         }
         Ok(())
-    }
-    /// The nodes, and where the change log ends that they follow.
-    ///
-    /// # Errors
-    /// A caller who may not, or when the store fails.
-    pub async fn node_list(&self, principal: &Principal) -> Result<(Vec<NodeView>, Seq), ServiceError> {
-        principal.require_operator()?;
-        // The nodes after the head: a node that has applied more is no riddle, one that seems to lag would be.
-        let head = self.store().change_head().await?;
-        Ok((self.store().node_list().await?, head))
-    }
-    /// What of the nodes' journals could not be read, the newest first.
-    ///
-    /// # Errors
-    /// A caller who may not, or when the store fails.
-    pub async fn journal_gaps(&self, principal: &Principal) -> Result<Vec<LostRecords>, ServiceError> {
-        principal.require_operator()?;
-        Ok(self.store().journal_gaps(MOST_GAPS).await?)
     }
 }
 

@@ -19,7 +19,7 @@ pub use overview::{
     tokens,
 };
 
-use super::{ServiceError, Services};
+use super::{ServiceError, Services, WrittenOff};
 use crate::{principal::Principal, span};
 
 /// The most rows of time that a report may ask for.
@@ -64,6 +64,8 @@ pub struct UsageAnswer {
     /// Of a report on the whole deployment: records of journals that were found to be lost in its time. So many attempts at
     /// most are in no row, since nobody knows whose they were.
     pub lost_records: Option<u64>,
+    /// Of all accounts: attempts of nodes that were lost with their disks, in no row.
+    pub written_off: Option<WrittenOff>,
     /// The report's beginning.
     pub from: Timestamp,
     /// The report's end.
@@ -237,11 +239,11 @@ impl Services {
             }
             _ => Vec::new(),
         };
-        let lost_records = match account {
-            None => Some(store.journal_records_lost(from, to).await?),
-            Some(_) => None,
+        let (lost_records, written_off) = match account {
+            None => (Some(store.journal_records_lost(from, to).await?), Some(self.written_off(from, to).await?)),
+            Some(_) => (None, None),
         };
-        Ok(UsageAnswer { rows, complete_until, lost_records, from, to, bucket, group_by, zone: zone_name })
+        Ok(UsageAnswer { rows, complete_until, lost_records, written_off, from, to, bucket, group_by, zone: zone_name })
     }
 
     /// A latency report over whole hours.

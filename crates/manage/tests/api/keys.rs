@@ -220,7 +220,8 @@ async fn a_revocation_is_answered_when_the_serving_node_has_confirmed_it() {
     let serving = async {
         // The node sees the change, cuts three streams, and says so.
         loop {
-            let report = NodeReport { applied, journal_bytes: 0, complete_until: house.world.now() };
+            let report =
+                NodeReport { applied, journal_bytes: 0, complete_until: house.world.now(), begun: Default::default() };
             let Renewal::Granted(grant) = house.store.lease_renew(&lease, &report).await.unwrap() else {
                 panic!("the lease is gone")
             };

@@ -2,20 +2,24 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use sqlx::AssertSqlSafe;
 use tollgate_core::{
-    Id, Seq,
+    Id, Seq, Timestamp,
     change::Node,
     lease::{Conclusion, LeaseRow, LeaseState, Reading, Standing, Watch, conclude},
     name::Slug,
 };
 
 use super::{
-    ACKS_CHANNEL, CHANGES_AFTER, CONFIRM_POLL, ConfirmedBy, GONE, Grant, Lease, MOST_CHANGES, Member, NodeConfirmation,
-    NodeReport, NodeView, Renewal, changes_of, clock, local::cluster_of,
+    ACKS_CHANNEL, Begun, CHANGES_AFTER, CONFIRM_POLL, ConfirmedBy, GONE, Grant, Lease, MOST_CHANGES, Member,
+    NodeConfirmation, NodeReport, NodeView, Renewal, Uncounted,
+    begun::{COUNTED, LANES_ENDED},
+    changes_of, clock,
+    local::cluster_of,
 };
 use crate::{
     Result, Store, StoreEngine, StoreError,
-    engine::{Pools, Tx},
+    engine::{Pools, Row, Tx},
     value::values,
 };
 
@@ -43,7 +47,12 @@ impl Store {
         let lease_ms = i64::try_from(self.inner.options.lease.as_millis()).unwrap_or(i64::MAX);
         let mut tx = self.pools().begin().await?;
         let head = tx.lock_head().await?;
-        tx.execute("DELETE FROM nodes WHERE state <> 'active' AND renewed_at < $1", values![now.minus(GONE)]).await?;
+        // What is missing of a node stays on record.
+        let sql = format!(
+            "DELETE FROM nodes WHERE id IN (
+                SELECT n.id FROM nodes n WHERE n.state <> 'active' AND n.renewed_at < $1 AND n.lanes <= {LANES_ENDED})"
+        );
+        tx.execute(AssertSqlSafe(sql), values![now.minus(GONE)]).await?;
         tx.execute("DELETE FROM change_cuts WHERE seq < $1", values![head - KEPT_CUTS]).await?;
         let row = tx
             .row(
@@ -52,7 +61,7 @@ impl Store {
                  VALUES ($1, $2, $3, 1, 0, 0, 'active', $4, $4, 0, 0, $5)
                  ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version,
                     epoch = nodes.epoch + 1, grants = nodes.grants + 1, acked = 0, state = 'active',
-                    joined_at = excluded.joined_at, renewed_at = excluded.renewed_at
+                    joined_at = excluded.joined_at, renewed_at = excluded.renewed_at, written_off_at = NULL
                  RETURNING epoch, (SELECT cluster FROM authority), (SELECT generation FROM authority)",
                 values![self.fleet().node, name, version, now, lease_ms],
             )
@@ -71,9 +80,20 @@ impl Store {
         let held = tx
             .execute(
                 "UPDATE nodes SET grants = grants + 1, acked = CASE WHEN acked < $3 THEN $3 ELSE acked END,
-                    renewed_at = $4, journal_bytes = $5, complete_until = $6
+                    renewed_at = $4, journal_bytes = $5, complete_until = $6, attempts_begun = $7,
+                    attempts_most = CASE WHEN attempts_most < $8 THEN $8 ELSE attempts_most END, lanes = $9
                  WHERE id = $1 AND epoch = $2 AND state = 'active'",
-                values![lease.node, lease.epoch, report.applied.0, now, report.journal_bytes, report.complete_until],
+                values![
+                    lease.node,
+                    lease.epoch,
+                    report.applied.0,
+                    now,
+                    report.journal_bytes,
+                    report.complete_until,
+                    report.begun.attempts,
+                    report.begun.most,
+                    report.begun.lanes
+                ],
             )
             .await?;
         if held == 0 || report.applied.0 > head {
@@ -246,34 +266,13 @@ impl Store {
     }
 
     pub(super) async fn nodes_of_fleet(&self) -> Result<Vec<NodeView>> {
-        let rows = self
-            .pools()
-            .rows(
-                "SELECT id, name, version, joined_at, renewed_at, acked,
-                        CAST(CASE WHEN state = 'active' THEN 1 ELSE 0 END AS BIGINT),
-                        journal_bytes, complete_until, epoch, lease_ms
-                 FROM nodes WHERE state = 'active' OR renewed_at >= $1 ORDER BY joined_at DESC, id DESC",
-                values![self.world().now().minus(GONE)],
-            )
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let mut columns = row.columns();
-                Ok(NodeView {
-                    id: columns.next()?,
-                    name: columns.next()?,
-                    version: columns.next()?,
-                    joined_at: columns.next()?,
-                    renewed_at: columns.next()?,
-                    applied: Seq(columns.next()?),
-                    active: columns.next::<i64>()? != 0,
-                    journal_bytes: columns.next()?,
-                    complete_until: columns.next()?,
-                    epoch: columns.next()?,
-                    lease: Some(lease_of(columns.next()?)),
-                })
-            })
-            .collect()
+        let sql = format!(
+            "{} WHERE n.state = 'active' OR n.renewed_at >= $1 OR (n.written_off_at IS NULL AND n.lanes > {LANES_ENDED})
+             ORDER BY n.joined_at DESC, n.id DESC",
+            node_sql()
+        );
+        let rows = self.pools().rows(AssertSqlSafe(sql), values![self.world().now().minus(GONE)]).await?;
+        rows.iter().map(node_of).collect()
     }
 
     fn listen(&self) {
@@ -281,6 +280,43 @@ impl Store {
             self.fleet().listen(pool);
         }
     }
+}
+
+/// Reads nodes `n`, for [`node_of`].
+pub(super) fn node_sql() -> String {
+    format!(
+        "SELECT n.id, n.name, n.version, n.joined_at, n.renewed_at, n.acked,
+                CAST(CASE WHEN n.state = 'active' THEN 1 ELSE 0 END AS BIGINT), n.journal_bytes, n.complete_until, n.epoch,
+                n.lease_ms, n.written_off_at, n.attempts_begun, n.attempts_most, n.lanes, {COUNTED}, {LANES_ENDED}
+         FROM nodes n"
+    )
+}
+pub(super) fn node_of(row: &Row) -> Result<NodeView> {
+    let mut columns = row.columns();
+    let mut node = NodeView {
+        id: columns.next()?,
+        name: columns.next()?,
+        version: columns.next()?,
+        joined_at: columns.next()?,
+        renewed_at: columns.next()?,
+        applied: Seq(columns.next()?),
+        active: columns.next::<i64>()? != 0,
+        journal_bytes: columns.next()?,
+        complete_until: columns.next()?,
+        epoch: columns.next()?,
+        lease: Some(lease_of(columns.next()?)),
+        written_off_at: columns.next()?,
+        uncounted: None,
+    };
+    let begun = Begun { attempts: columns.next()?, most: columns.next()?, lanes: columns.next()? };
+    let (counted, ended): (u64, u64) = (columns.next()?, columns.next()?);
+    if !node.active && ended < begun.lanes {
+        // It has said nothing yet: it began nothing before it joined.
+        let since = if node.complete_until == Timestamp::default() { node.joined_at } else { node.complete_until };
+        let until = node.lease.map_or(node.renewed_at, |lease| node.renewed_at.plus(lease));
+        node.uncounted = Some(Uncounted::new(begun, counted, since, until));
+    }
+    Ok(node)
 }
 
 const EXPIRE: &str =

@@ -47,6 +47,8 @@ impl LocalNode {
             complete_until: self.report.complete_until,
             epoch: self.epoch,
             lease: None,
+            uncounted: None,
+            written_off_at: None,
         }
     }
     pub(super) fn member(&self) -> Member {
@@ -67,7 +69,8 @@ impl Store {
                 Some(node) => (node.epoch + 1, node._lock),
                 None => (1, lock_file(&self.inner.options.url)?),
             };
-            let report = NodeReport { applied: Seq(0), journal_bytes: 0, complete_until: Timestamp::default() };
+            let (complete_until, begun) = Default::default();
+            let report = NodeReport { applied: Seq(0), journal_bytes: 0, complete_until, begun };
             *node = Some(LocalNode {
                 id,
                 name: name.clone(),

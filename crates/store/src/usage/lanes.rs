@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tollgate_core::{
     Id,
-    usage::{Journal, Settlement},
+    usage::{Journal, Lane, Settlement},
 };
 
 use crate::{Result, Store, StoreEngine, StoreError, engine::Tx, value::values};
@@ -41,14 +41,18 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn usage_make_last(&self, ended: Option<Id<Journal>>) -> Result<()> {
+    pub async fn usage_make_last(&self, ended: Option<Lane>) -> Result<()> {
         if self.engine() == StoreEngine::Postgres && ended.is_none() {
             return Ok(());
         }
         let now = self.world().now();
         let mut tx = self.pools().begin().await?;
-        if let Some(journal) = ended {
-            tx.execute("UPDATE journals SET ended_at = $2 WHERE id = $1", values![journal, now]).await?;
+        if let Some(Lane { id, node }) = ended {
+            // A lane in which nothing was begun ends too: its node has made it, and it is waited for.
+            let sql = "INSERT INTO journals (id, watermark, node, ended_at) VALUES ($1, 0, $2, $3)
+                       ON CONFLICT (id) DO UPDATE SET node = COALESCE(journals.node, excluded.node),
+                                                      ended_at = excluded.ended_at";
+            tx.execute(sql, values![id, node, now]).await?;
         }
         if self.engine() == StoreEngine::Sqlite {
             // A commit waits for the disk, and brings what was committed before to it, only if it wrote something: a row
@@ -82,21 +86,24 @@ impl Store {
     pub(super) async fn lane_move(
         &self,
         tx: &mut Tx,
-        journal: Id<Journal>,
+        Lane { id, node }: Lane,
         (from, to): (u64, u64),
         batch: &[Settlement],
     ) -> Result<bool> {
+        let attempts = i64::try_from(batch.len()).unwrap_or(i64::MAX);
         if from > 0 {
-            let sql = "UPDATE journals SET watermark = $3 WHERE id = $1 AND watermark = $2";
-            return Ok(tx.execute(sql, values![journal, from, to]).await? > 0);
+            let sql = "UPDATE journals SET watermark = $3, attempts = attempts + $4 WHERE id = $1 AND watermark = $2";
+            return Ok(tx.execute(sql, values![id, from, to, attempts]).await? > 0);
         }
         let remembered = self.world().now().minus(LANES_REMEMBERED);
         if batch.iter().any(|settled| settled.started_at < remembered) {
-            let known = tx.row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
+            let known = tx.row("SELECT watermark FROM journals WHERE id = $1", values![id]).await?;
             known.ok_or(FORGOTTEN)?;
         }
-        let sql = "INSERT INTO journals (id, watermark) VALUES ($1, $2)
-                   ON CONFLICT (id) DO UPDATE SET watermark = excluded.watermark WHERE journals.watermark = 0";
-        Ok(tx.execute(sql, values![journal, to]).await? > 0)
+        let sql = "INSERT INTO journals (id, watermark, node, attempts) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (id) DO UPDATE SET watermark = excluded.watermark, attempts = excluded.attempts,
+                                                  node = COALESCE(journals.node, excluded.node)
+                   WHERE journals.watermark = 0";
+        Ok(tx.execute(sql, values![id, to, node, attempts]).await? > 0)
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tollgate_core::{
     Id,
-    usage::{Attempt, Journal, Settlement, UsageClass},
+    usage::{Attempt, Lane, Settlement, UsageClass},
 };
 
 use super::{JournalGap, LATENCY_LIMITS_MS, Shipped, grain::Grain, report::Cube};
@@ -45,7 +45,7 @@ impl Store {
 
     pub(super) async fn ship(
         &self,
-        journal: Id<Journal>,
+        lane: Lane,
         from: u64,
         to: u64,
         batch: &[Settlement],
@@ -54,7 +54,7 @@ impl Store {
         let mut tries = 1;
         let mut all_new = true;
         loop {
-            match self.ship_once(journal, from..to, batch, gaps, all_new).await {
+            match self.ship_once(lane, from..to, batch, gaps, all_new).await {
                 Err(error) if error.is_conflict() && tries < MOST_TRIES => tries += 1,
                 Err(error) => return Err(error),
                 Ok(Tried::SomeAreThere) => all_new = false,
@@ -69,7 +69,7 @@ impl Store {
     /// `all_new`: as if no attempt of the batch were there already, which is seen only afterwards, and costs nothing.
     async fn ship_once(
         &self,
-        journal: Id<Journal>,
+        lane: Lane,
         Range { start: from, end: to }: Range<u64>,
         batch: &[Settlement],
         gaps: &[JournalGap],
@@ -83,15 +83,15 @@ impl Store {
             Default::default()
         };
         let mut tx = self.pools().begin_repeatable().await?;
-        if !self.lane_move(&mut tx, journal, (from, to), batch).await? {
-            let row = tx.row("SELECT watermark FROM journals WHERE id = $1", values![journal]).await?;
+        if !self.lane_move(&mut tx, lane, (from, to), batch).await? {
+            let row = tx.row("SELECT watermark FROM journals WHERE id = $1", values![lane.id]).await?;
             let watermark = row.map_or(Ok(0), |row| row.columns().next())?;
             return Ok(Tried::Done(Shipped::Before { watermark }));
         }
         for gap in gaps {
             let sql = "INSERT INTO journal_gaps (journal, first_record, records, noticed_at) VALUES ($1, $2, $3, $4)
                        ON CONFLICT (journal, first_record) DO NOTHING";
-            tx.execute(sql, values![journal, gap.first, gap.records, self.world().now()]).await?;
+            tx.execute(sql, values![lane.id, gap.first, gap.records, self.world().now()]).await?;
         }
         if all_new {
             let inserted = bulk::run(&mut tx, attempts).await?;

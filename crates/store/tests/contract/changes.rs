@@ -199,7 +199,12 @@ async fn old_changes_go_once_every_node_has_them_and_no_node_misses_one(fixture:
     make_key(&fixture, account, "new").await;
     assert!(store.changes_prune().await.unwrap() > 0);
     // What the node lacks is there, and comes without a gap.
-    let report = NodeReport { applied: Seq(base.0 + 2), journal_bytes: 0, complete_until: fixture.world.now() };
+    let report = NodeReport {
+        applied: Seq(base.0 + 2),
+        journal_bytes: 0,
+        complete_until: fixture.world.now(),
+        begun: Default::default(),
+    };
     let Renewal::Granted(grant) = store.lease_renew(&lease, &report).await.unwrap() else {
         panic!("the lease is gone")
     };

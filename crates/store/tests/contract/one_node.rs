@@ -31,7 +31,7 @@ contract_of_one_node! {
 }
 
 fn report(applied: Seq) -> NodeReport {
-    NodeReport { applied, journal_bytes: 3, complete_until: Timestamp::from_millis(5_000) }
+    NodeReport { applied, journal_bytes: 3, complete_until: Timestamp::from_millis(5_000), begun: Default::default() }
 }
 
 async fn a_revoke_is_confirmed_as_soon_as_the_node_acknowledges(fixture: Fixture) {

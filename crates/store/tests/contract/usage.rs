@@ -612,7 +612,7 @@ async fn a_journal_that_ended_is_forgotten_after_long_and_what_comes_back_is_not
     let batch = [one("2026-05-04T12:30:00Z"), one("2026-05-04T12:31:00Z")];
     assert_eq!(store.usage_ship(ended, 0, 2, &batch).await.unwrap(), Shipped::Counted);
     assert_eq!(store.usage_ship(running, 0, 1, &[one("2026-05-04T12:30:00Z")]).await.unwrap(), Shipped::Counted);
-    store.usage_make_last(Some(ended)).await.unwrap();
+    store.usage_make_last(Some(ended.into())).await.unwrap();
     let week = std::time::Duration::from_secs(7 * 86_400);
     fixture.hands.forward(LANES_KEPT - week);
     assert_eq!(store.journals_prune().await.unwrap(), 0);

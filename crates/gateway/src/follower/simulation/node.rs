@@ -352,6 +352,9 @@ impl Effects for PlayedEffects {
         *self.process.lease.borrow_mut() = Some(lease.clone());
         Ok(lease)
     }
+    async fn short(&self) {
+        std::future::pending().await
+    }
     async fn renew(&self, lease: &Lease, applied: Seq) -> Result<Renewal, StoreError> {
         let (process, held, asked) = (Rc::clone(&self.process), lease.clone(), self.instant());
         let transaction = move |authority: &mut Authority| {

@@ -151,6 +151,7 @@ fn sentence(t: &'static Audit, action: &str, detail: &serde_json::Value) -> Opti
         "webhook.give_up" => t.webhook_give_up,
         "webhook.remove" => t.webhook_remove,
         "mail.test" => t.mail_test,
+        "node.write_off" => t.node_write_off,
         "notice.create" => t.notice_create,
         _ => return None,
     })

@@ -5,18 +5,23 @@
 use askama::Template;
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
-use tollgate_core::{Seq, Timestamp};
-use tollgate_store::{changes::NodeView, usage::LostRecords};
-
-use super::{Asked, Operator};
-use crate::{
-    pages::{
-        Chrome, Lang, Paged, Place, When, render,
-        texts::{OpNodes, fill},
-    },
-    services::Services,
+use tollgate_core::{Id, Seq, Timestamp, change::Node};
+use tollgate_store::{
+    changes::{NodeView, Uncounted},
+    usage::LostRecords,
 };
 
+use super::{Asked, Operator, Which};
+use crate::{
+    pages::{
+        Chrome, Flash, Form, Lang, Paged, Place, Viewer, When, render,
+        sheet::Confirm,
+        texts::{OpNodes, fill},
+    },
+    services::{Noun, ServiceError, Services},
+};
+
+const HERE: &str = "/operator/nodes";
 /// A node that has said nothing for so long is looked at: it renews every second.
 const SILENT_MS: i64 = 3_000;
 /// Usage that is older than this is late: it is shipped every second or so.
@@ -25,7 +30,7 @@ const LATE_MS: i64 = 10_000;
 const MUCH_JOURNAL: u64 = 256 << 20;
 
 pub(super) fn router() -> Router<Services> {
-    Router::new().route("/operator/nodes", get(list))
+    Router::new().route(HERE, get(list)).route("/operator/nodes/{node}/write-off", get(write_off_ask).post(write_off))
 }
 
 struct Row {
@@ -44,6 +49,8 @@ struct Row {
     behind: u64,
     journal: String,
     complete_until: Option<When>,
+    /// It has begun what is neither counted nor written off.
+    uncounted: bool,
     /// What is wrong, and what to do.
     wrong: Vec<String>,
 }
@@ -79,7 +86,10 @@ impl Row {
         let behind = u64::try_from(head.0 - node.applied.0).unwrap_or(0);
         let complete = Some(node.complete_until).filter(|at| *at > Timestamp::default());
         let mut wrong = Vec::new();
-        if !node.active {
+        if let Some(uncounted) = node.uncounted {
+            let why = if node.written_off_at.is_some() { t.written_off_why } else { t.uncounted_why };
+            wrong.push(bounds(why, uncounted, lang));
+        } else if !node.active {
             wrong.push(t.gone_why.to_owned());
         } else {
             if since(node.renewed_at) > SILENT_MS {
@@ -95,7 +105,9 @@ impl Row {
                 wrong.push(fill(t.journal_why, &[&bytes(lang, node.journal_bytes)]));
             }
         }
+        let uncounted = node.uncounted.is_some() && node.written_off_at.is_none();
         let (class, state) = match (node.active, wrong.is_empty()) {
+            (false, _) if uncounted => ("warn", t.gone),
             (true, true) => ("good", t.serving),
             (true, false) => ("warn", t.troubled),
             (false, _) => ("", t.gone),
@@ -116,9 +128,15 @@ impl Row {
             behind,
             journal: bytes(lang, node.journal_bytes),
             complete_until: complete.map(When),
+            uncounted,
             wrong,
         }
     }
+}
+
+/// Words with how many there are at least and at most.
+fn bounds(words: &str, uncounted: Uncounted, lang: Lang) -> String {
+    fill(words, &[&lang.count(uncounted.at_least), &lang.count(uncounted.at_most)])
 }
 
 fn lost(gaps: &[LostRecords], lang: Lang) -> Option<(String, When)> {
@@ -143,11 +161,54 @@ async fn list(State(services): State<Services>, Operator(viewer): Operator, aske
     Ok(render(StatusCode::OK, &page))
 }
 
+/// The question before something is written off, or why it cannot be.
+async fn write_off_sheet(services: &Services, viewer: &Viewer, named: &str) -> Result<Confirm, ServiceError> {
+    let lang = viewer.look.lang;
+    let t = OpNodes::of(lang);
+    let id: Id<Node> = named.parse().map_err(|_| ServiceError::NotFound(Noun::Node))?;
+    let node = services.node_get(&viewer.principal, id).await?;
+    let uncounted = node.uncounted.filter(|_| node.written_off_at.is_none());
+    let lines = match uncounted {
+        Some(uncounted) => vec![bounds(t.write_off_means, uncounted, lang), t.write_off_later.to_owned()],
+        None => vec![t.write_off_nothing.to_owned()],
+    };
+    Ok(Confirm {
+        title: fill(t.write_off_of, &[&node.name]),
+        lines,
+        action: format!("{HERE}/{id}/write-off"),
+        back: HERE.to_owned(),
+        button: t.write_off,
+        possible: uncounted.is_some(),
+        ..Confirm::new(lang)
+    })
+}
+
+async fn write_off_ask(State(services): State<Services>, Operator(viewer): Operator, Which(named): Which) -> Paged {
+    let sheet = write_off_sheet(&services, &viewer, &named).await?;
+    Ok(sheet.page(Chrome::operator(&viewer, Place::Nodes)))
+}
+
+async fn write_off(
+    State(services): State<Services>,
+    Operator(viewer): Operator,
+    Which(named): Which,
+    _: Form,
+) -> Paged {
+    let id: Id<Node> = named.parse().map_err(|_| ServiceError::NotFound(Noun::Node))?;
+    match services.node_write_off(&viewer.principal, id).await {
+        Ok(_) => Ok(viewer.go_saying(HERE, Flash::Saved)),
+        Err(ServiceError::State(_)) => {
+            let sheet = write_off_sheet(&services, &viewer, &named).await?;
+            Ok(sheet.refused(Chrome::operator(&viewer, Place::Nodes), OpNodes::of(viewer.look.lang).write_off_nothing))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use tollgate_core::Id;
     use tollgate_store::usage::JournalGap;
 
     use super::*;
@@ -167,6 +228,8 @@ mod tests {
             complete_until: at,
             epoch: 1,
             lease: Some(Duration::from_secs(10)),
+            uncounted: None,
+            written_off_at: None,
         }
     }
 
@@ -180,6 +243,16 @@ mod tests {
         assert_eq!(wrong(node(false), 42, at.plus(Duration::from_secs(60))), 1);
         assert_eq!(wrong(NodeView { journal_bytes: MUCH_JOURNAL + 1, ..node(true) }, 41, at), 1);
         assert_eq!(bytes(Lang::En, 5_000), "4 KiB");
+        let uncounted = Some(Uncounted { at_least: 12, at_most: 4_012, since: at, until: at });
+        for (written_off_at, offered) in [(None, true), (Some(at), false)] {
+            let row = Row::of(NodeView { uncounted, written_off_at, ..node(false) }, Seq(41), at, Lang::En);
+            assert!(
+                row.wrong.len() == 1 && row.wrong[0].contains("12") && row.wrong[0].contains("4,012"),
+                "{:?}",
+                row.wrong
+            );
+            assert_eq!(row.uncounted, offered);
+        }
     }
 
     #[test]

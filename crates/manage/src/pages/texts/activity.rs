@@ -83,6 +83,7 @@ texts! {
         webhook_give_up: "gave up the webhook {}: everything failed there", "đã ngừng gửi tới webhook {}: mọi lần gửi đều lỗi";
         webhook_remove: "removed the webhook {}", "đã xóa webhook {}";
         mail_test: "had a test mail sent", "đã yêu cầu gửi thư thử";
+        node_write_off: "wrote off what a node had not counted", "đã ghi nhận mất phần một nút chưa tính";
         notice_create: "wrote a notice", "đã tạo một thông báo";
     }
 }
