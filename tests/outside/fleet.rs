@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tollgate_tests::{Engine, House, Issued, Node, eventually, house::chat, json};
+use tollgate_tests::{Engine, House, Issued, Node, NodeOptions, Value, eventually, house::chat, json};
 
 /// A house whose nodes are waited for so long.
 pub(super) async fn house_with_lease(lease: &str) -> House {
@@ -161,4 +161,121 @@ async fn what_both_nodes_served_is_one_sum_and_both_are_listed() {
     let began = Instant::now();
     house.revoke(&key).await.expect(200);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+/// What the store says of the one node of this name.
+async fn listed(house: &House, name: &str) -> Value {
+    let nodes = house.api("GET", "nodes").send().await.expect(200).json();
+    let of_name = |node: &&Value| node["name"] == name;
+    nodes["data"].as_array().unwrap().iter().find(of_name).cloned().unwrap_or_default()
+}
+/// The report on all accounts.
+async fn usage_of_all(house: &House) -> Value {
+    house.api("GET", "usage?account=*&bucket=total").send().await.expect(200).json()
+}
+/// In an order of its own: without the letter at its end, times of one form stand in the order of their texts.
+fn complete_until(usage: &Value) -> &str {
+    usage["complete_until"].as_str().unwrap().trim_end_matches('Z')
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_node_had_begun_is_missing_and_said_to_be_until_its_disk_is_back() {
+    let house = house_with_lease("2s").await;
+    let named = |options: &mut NodeOptions| options.members.push(("fleet", "node = \"lost\"".to_owned()));
+    let other = house.second_node_with(named).await;
+    let key = house.key(&["chat-a"]).await;
+    known_on(&other, &key, "chat-a").await;
+    for _ in 0..5 {
+        assert_eq!(ask(&other, &key, "chat-a").await, "200");
+    }
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        let mut stream =
+            chat(other.http(), &key.key, "chat-a", json!({"stream": true, "fake": {"stall_at": 1}})).stream().await;
+        stream.next_event().await.unwrap().unwrap();
+        running.push(stream);
+    }
+    // They have begun; the node says so within a second or so, and all that has ended is counted.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(listed(&house, "lost").await["uncounted"], Value::Null);
+    let options = other.kill();
+    let gone = eventually("its lease has run out", async || {
+        Some(listed(&house, "lost").await).filter(|node| node["active"] == false)
+    })
+    .await;
+    assert_eq!(gone["uncounted"]["at_least"], 3, "{gone}");
+    let at_most = gone["uncounted"]["at_most"].as_u64().unwrap();
+    assert!((4..1_000_000).contains(&at_most), "{gone}");
+    let waits = usage_of_all(&house).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let still = usage_of_all(&house).await;
+    assert_eq!(complete_until(&still), complete_until(&waits), "{still}");
+    assert_eq!(still["written_off"], json!({"at_least": 0, "at_most": 0}));
+
+    // Everybody who has to know is told, and told what to do.
+    let at_most_shown = format!("{},{:03}", at_most / 1_000, at_most % 1_000);
+    let shown = house.cli().run(&["nodes", "list"]).expect(0);
+    assert!(
+        shown.stdout.contains(&format!("3–{at_most_shown}")) && shown.stderr.contains("write-off lost"),
+        "{shown:?}"
+    );
+    let settings = house.node.options().write();
+    let doctor = house.cli().run(&["doctor", "--config", settings.to_str().unwrap()]);
+    assert!(doctor.stdout.contains("node lost is gone with 3 to"), "{doctor:?}");
+
+    // The operator gives it up; nobody else does, and nobody by accident.
+    let serving = house.api("GET", "nodes").send().await.json()["data"].as_array().unwrap().clone();
+    let serving = serving.iter().find(|node| node["active"] == true).unwrap();
+    let refused = house.api("POST", &format!("nodes/{}/write-off", serving["id"].as_str().unwrap())).send().await;
+    assert_eq!(refused.answer(), "409 not_possible");
+    let unasked = house.cli().run(&["nodes", "write-off", "lost"]).expect(2);
+    assert!(unasked.stderr.contains("--yes"), "{unasked:?}");
+    let none = house.cli().run(&["nodes", "write-off", "nobody", "--yes"]).expect(1);
+    assert!(none.stderr.contains("no node nobody"), "{none:?}");
+    let done = house.cli().run(&["nodes", "write-off", "lost", "--yes"]).expect(0);
+    assert!(done.stdout.contains(&format!("3 to {at_most_shown}")), "{done:?}");
+    let off = usage_of_all(&house).await;
+    assert!(complete_until(&off) > complete_until(&waits), "{off}");
+    assert_eq!(off["written_off"], json!({"at_least": 3, "at_most": at_most}));
+    let audited = house.api("GET", "audit?action=node.write_off").send().await.expect(200).json();
+    assert_eq!(audited["data"][0]["subject"], gone["id"], "{audited}");
+
+    // The disk is back: nothing is missing, and everything is counted once.
+    let again = options.start().await;
+    eventually("nothing is missing", async || {
+        (usage_of_all(&house).await["written_off"]["at_most"] == 0).then_some(())
+    })
+    .await;
+    let (requests, _, _) = house.upstream.count();
+    let usage = house.usage_of(requests).await;
+    let exact = usage["shares"]["exact"].as_f64().unwrap() * requests as f64;
+    assert_eq!(exact.round() as u64 + 3, requests, "{usage}");
+    drop((running, again));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_in_order_leaves_nothing_that_usage_would_wait_for() {
+    let house = house_with_lease("2s").await;
+    let named = |options: &mut NodeOptions| options.members.push(("fleet", "node = \"other\"".to_owned()));
+    let other = house.second_node_with(named).await;
+    let key = house.key(&["chat-a"]).await;
+    known_on(&other, &key, "chat-a").await;
+    // More at once than a lane may begin before the store was told: it is told in between.
+    let (http, mut answers) = (other.http(), std::collections::BTreeMap::<String, usize>::new());
+    let asked =
+        stream::iter(0..6_000).map(|_| async { chat(http, &key.key, "chat-a", json!({})).send().await.answer() });
+    for answer in asked.buffer_unordered(32).collect::<Vec<_>>().await {
+        *answers.entry(answer).or_default() += 1;
+    }
+    assert_eq!(answers.into_iter().collect::<Vec<_>>(), [("200".to_owned(), 6_000)]);
+    assert!(other.terminate(tollgate_tests::DEADLINE).await.success());
+    let node = listed(&house, "other").await;
+    assert_eq!((&node["active"], &node["uncounted"]), (&json!(false), &Value::Null), "{node}");
+    let (requests, input, _) = house.upstream.count();
+    assert_eq!(house.usage_of(requests).await["input_tokens"], json!(input));
+    let then = usage_of_all(&house).await;
+    eventually("usage is complete beyond its end", async || {
+        (complete_until(&usage_of_all(&house).await) > complete_until(&then)).then_some(())
+    })
+    .await;
 }
