@@ -389,7 +389,8 @@ async fn uncounted(store: &Store, findings: &mut Findings) {
     for node in nodes.iter().filter(|node| node.written_off_at.is_none()) {
         let Some(Uncounted { at_least, at_most, since, .. }) = node.uncounted else { continue };
         let found = format!(
-            "node {} is gone with {at_least} to {at_most} requests that are not counted: usage is complete up to {since} only",
+            "node {} is gone, and {at_least} to {at_most} requests that it began are not counted: usage is complete up to \
+             {since} only",
             node.name
         );
         let advice = "start it again with its journal directory; where its disk is lost, `tollgate nodes write-off`";

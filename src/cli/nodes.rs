@@ -53,10 +53,11 @@ fn list(api: &Api) -> Result<(), Failure> {
     });
     let columns = ["~NODE", "STATUS", "VERSION", ">APPLIED", ">UNCOUNTED", "JOINED", "RENEWED"];
     api.screen.table(&columns, rows.collect(), "No node has served in the last day.")?;
-    if let Some(name) = nodes.iter().find(|node| waits(node)).map(|node| words::text(node, "name")) {
+    for node in nodes.iter().filter(|node| waits(node)) {
+        let (name, bounds) = (words::text(node, "name"), uncounted(node).unwrap_or_default());
         api.screen.say(&format!(
-            "Usage is not complete: {name} is gone with requests that are not counted. Start it again with its journal, or \
-             `tollgate nodes write-off {name}` where its disk is lost."
+            "Usage is not complete: {name} is gone, and {bounds} requests that it began are not counted. Start it again with \
+             its journal, or `tollgate nodes write-off {name}` where its disk is lost."
         ));
     }
     Ok(())

@@ -67,4 +67,27 @@ await script(async () => {
     await inspect(person, 'operator-nodes-gone');
     await person.context.close();
   });
+  for (const [looks, w] of [
+    [{ js: false }, { ask: 'Write off…', button: 'Write off', cancel: 'Cancel', done: null }],
+    [{ lang: 'vi', theme: 'dark', width: 390 }, { ask: 'Ghi nhận mất…', button: 'Ghi nhận mất', cancel: 'Hủy', done: /đã được ghi nhận là mất/ }],
+  ]) {
+    const person = await visitor(looks);
+    await step(`${person.name}: the operator gives up what it has not counted`, async () => {
+      const { page } = person;
+      await signIn(person, (await api('POST', `users/${olga.id}/sign-in-links`)).url);
+      await page.goto('/operator/nodes');
+      await page.getByRole('link', { name: w.ask }).click();
+      await page.getByRole('button', { name: w.button, exact: true }).waitFor();
+      await inspect(person, 'operator-node-write-off');
+      if (w.done) {
+        await page.getByRole('button', { name: w.button, exact: true }).click();
+        await page.getByText(w.done).waitFor();
+        assert.equal(await page.getByRole('link', { name: w.ask }).count(), 0, 'once');
+      } else {
+        await page.getByRole('link', { name: w.cancel }).click();
+        await page.getByRole('link', { name: w.ask }).waitFor();
+      }
+    });
+    await person.context.close();
+  }
 });

@@ -36,7 +36,7 @@ enum May {
     Session,
 }
 
-const ENDPOINTS: [(&str, &str, May); 66] = [
+const ENDPOINTS: [(&str, &str, May); 67] = [
     ("GET", "/api/v1/openapi.json", Anybody),
     ("GET", "/api/v1/me", User),
     ("GET", "/api/v1/me/sessions", Session),
@@ -92,6 +92,7 @@ const ENDPOINTS: [(&str, &str, May); 66] = [
     ("POST", "/api/v1/users/{id}/sign-in-links", Operator),
     ("GET", "/api/v1/nodes", Operator),
     ("GET", "/api/v1/nodes/journal-gaps", Operator),
+    ("POST", "/api/v1/nodes/{id}/write-off", Operator),
     ("GET", "/api/v1/audit", Owner),
     ("GET", "/api/v1/webhooks", Owner),
     ("POST", "/api/v1/webhooks", Owner),

@@ -221,7 +221,7 @@ async fn what_a_killed_node_had_begun_is_missing_and_said_to_be_until_its_disk_i
     );
     let settings = house.node.options().write();
     let doctor = house.cli().run(&["doctor", "--config", settings.to_str().unwrap()]);
-    assert!(doctor.stdout.contains("node lost is gone with 3 to"), "{doctor:?}");
+    assert!(doctor.stdout.contains("node lost is gone, and 3 to"), "{doctor:?}");
 
     // The operator gives it up; nobody else does, and nobody by accident.
     let serving = house.api("GET", "nodes").send().await.json()["data"].as_array().unwrap().clone();

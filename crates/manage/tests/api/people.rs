@@ -128,6 +128,11 @@ async fn nodes_are_listed_for_the_operator() {
     let nodes = house.get("nodes").await.expect(200).json();
     assert_eq!(id_of(&nodes, "name", "node-1"), lease.node.to_string());
     assert_eq!((&nodes["data"][0]["version"], &nodes["data"][0]["active"]), (&json!("9.9"), &json!(true)));
+    assert_eq!((&nodes["data"][0]["uncounted"], &nodes["data"][0]["written_off_at"]), (&json!(null), &json!(null)));
+    house.post(&format!("nodes/{}/write-off", lease.node), json!({})).await.refused(409, "not_possible");
+    house.post(&format!("nodes/{}/write-off", lease.node), json!({"why": "x"})).await.refused(400, "invalid_request");
+    house.post("nodes/node_019ab0c0d1e27f3a8b4c5d6e7f809a1b/write-off", json!({})).await.refused(404, "not_found");
+    house.post("nodes/x/write-off", json!({})).await.refused(404, "not_found");
 }
 
 #[tokio::test]

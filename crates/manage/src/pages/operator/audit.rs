@@ -80,6 +80,7 @@ fn groups(t: &'static Audit, of_all: bool) -> Vec<(&'static str, &'static str)> 
             ("invitation.", t.all_invitations),
             ("user.", t.all_users),
             ("plan.", t.all_plans),
+            ("node.", t.all_nodes),
             ("model.", t.all_models),
             ("upstream.", t.all_upstreams),
             ("token.", t.all_tokens),

@@ -27,6 +27,7 @@ texts! {
         all_accounts: "Accounts", "Tài khoản";
         all_users: "Users", "Người dùng";
         all_plans: "Plans", "Gói dịch vụ";
+        all_nodes: "Nodes", "Nút";
         all_models: "Models", "Mô hình";
         all_upstreams: "Upstreams", "Máy chủ mô hình";
         all_tokens: "Access tokens", "Mã truy cập";
