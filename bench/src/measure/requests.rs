@@ -21,11 +21,11 @@ const WORKERS: &str = "worker-";
 /// one right after the other is compared, and the ratio in the middle of many counts.
 const ROUNDS: usize = 15;
 
-/// CPU for each of `count` requests, in microseconds: all of it, shipping usage to the store included, and that of the
+/// CPU for each of `count` requests, these in turn, in microseconds: all of it, shipping usage to the store included, and that of the
 /// data plane's threads alone.
-pub fn cpu_of(pid: u32, address: SocketAddr, request: &[u8], count: u64) -> anyhow::Result<(f64, f64)> {
+pub fn cpu_of(pid: u32, address: SocketAddr, requests: &[Vec<u8>], count: u64) -> anyhow::Result<(f64, f64)> {
     let before = (process::cpu(pid)?, process::cpu_of_threads(pid, WORKERS)?);
-    load::run(address, request, CONNECTIONS, count)?;
+    load::run_each(address, requests.to_vec(), 200, CONNECTIONS, count)?;
     process::settle(pid)?;
     let each = |spent: Duration| spent.as_secs_f64() * 1e6 / count as f64;
     let workers = process::cpu_of_threads(pid, WORKERS)?.saturating_sub(before.1);
@@ -46,7 +46,7 @@ pub fn measure(scale: Scale) -> anyhow::Result<Vec<Line>> {
         ("CPU for a plain chat request, 64 connections", false, 20_000, "at most 1.5 ×", 1.5),
         ("CPU for a stream of 100 chunks in a burst, 64 connections", true, 2_500, "at most 2 ×", 2.0),
     ] {
-        let request = load::chat(&key, "m0", stream);
+        let request = [load::chat(&key, "m0", stream)];
         let count = scale.of(count);
         let (mut ours, mut workers, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut ratios, mut workers_ratios) = (Vec::new(), Vec::new());

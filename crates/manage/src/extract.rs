@@ -191,7 +191,11 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ServiceError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        field_error(&path, &error.into_inner().to_string())
+        let error = error.into_inner();
+        let message = error.to_string();
+        // Where a value is not as it should be its name says so; where the text is no JSON, only the place does.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        field_error(&path, if error.is_data() { message.trim_end_matches(&place) } else { &message })
     })?;
     json.end().map_err(|_| ServiceError::invalid("", "the body goes on behind its JSON object"))?;
     Ok(value)
@@ -396,9 +400,13 @@ mod tests {
             (r#"{"name":"a"} {}"#, ""),
             ("", ""),
             ("nonsense", ""),
+            (r#"{"name":"a","#, ""),
         ] {
             match read_json::<Sample>(body.as_bytes()) {
-                Err(ServiceError::Invalid { field: named, .. }) => assert_eq!(named, field, "{body}"),
+                Err(ServiceError::Invalid { field: named, message }) => {
+                    assert_eq!(named, field, "{body}");
+                    assert_eq!(message.contains(" at line 1 column "), body.ends_with(','), "{message}");
+                }
                 other => panic!("{body}: {other:?}"),
             }
         }

@@ -102,7 +102,7 @@ impl Store {
         }
         let sql = format!(
             "SELECT n.attempts_begun, n.attempts_most, n.lanes, {COUNTED} FROM nodes n
-             WHERE n.written_off_at IS NOT NULL AND n.state <> 'active' AND n.lanes > {LANES_ENDED}
+             WHERE n.written_off_at IS NOT NULL AND n.lanes > {LANES_ENDED}
                AND {SAID} < $2 AND n.renewed_at + n.lease_ms >= $1"
         );
         let mut sum = (0_u64, 0_u64);
