@@ -98,7 +98,7 @@ impl Pools {
             .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             // An acknowledged revoke survives a power cut.
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(options.wait)
             .foreign_keys(true)
             .pragma("mmap_size", "0")
@@ -169,8 +169,8 @@ impl Pools {
             }
         }
     }
-    /// Begins a transaction that a power cut may undo until another one, begun by [`Pools::begin`] and not empty, is
-    /// committed: whoever makes it can make it again. On SQLite it does not wait for the disk.
+    /// Begins a transaction that a power cut may undo until another one, begun by [`Pools::begin`], is committed, or
+    /// [`Pools::all_on_disk`] has returned: whoever makes it can make it again. On SQLite it does not wait for the disk.
     pub(crate) async fn begin_repeatable(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_repeatable().await?),
@@ -239,6 +239,21 @@ impl Pools {
             Self::Sqlite { readers, .. } => bound!(Sqlite, sql, values).fetch_optional(readers).await?.map(Row::Sqlite),
             Self::Postgres(pool) => bound!(Postgres, sql, values).fetch_optional(pool).await?.map(Row::Postgres),
         })
+    }
+    /// Waits until everything that was committed before this call is on the disk, repeatable transactions included.
+    pub(crate) async fn all_on_disk(&self) -> Result<()> {
+        match self {
+            Self::Sqlite { writer, .. } => writer.all_on_disk().await,
+            // A commit there waits for it.
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+    /// Waits until everything that can be read is on the disk, but for repeatable transactions.
+    pub(crate) async fn settled(&self) -> Result<()> {
+        match self {
+            Self::Sqlite { writer, .. } => writer.settled().await,
+            Self::Postgres(_) => Ok(()),
+        }
     }
     /// Closes all connections; SQLite's write-ahead log goes into the file first.
     pub(crate) async fn close(&self) {

@@ -163,6 +163,8 @@ impl Write<'_> {
     pub(crate) async fn unchanged<T>(mut self, value: T) -> Result<Committed<T>> {
         let mut members = self.store.members(&mut self.tx).await?;
         drop(self.tx);
+        // What was found may have been committed a moment ago by somebody who still waits for the disk.
+        self.store.pools().settled().await?;
         members.extend(self.store.local_members());
         Ok(Committed { value, seq: Seq(self.head), members, since: clock::now() })
     }
@@ -195,5 +197,50 @@ impl Difference {
     }
     pub(crate) fn into_detail(self) -> serde_json::Value {
         serde_json::Value::Object(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use tollgate_core::world::{Clock, Entropy};
+
+    use super::*;
+    use crate::{StoreOptions, engine::Pools};
+
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1_000)
+        }
+    }
+    impl Entropy for Still {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(7);
+        }
+    }
+
+    /// A repeat is answered as the first call is: not before it is on the disk.
+    #[tokio::test]
+    async fn what_was_found_as_it_is_to_be_is_on_the_disk_when_it_is_said_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            url: format!("sqlite:{}", directory.path().join("store.db").display()),
+            connections: 2,
+            wait: Duration::from_secs(20),
+            lease: Duration::from_secs(10),
+            key_prefix: "tg".parse().unwrap(),
+        };
+        let store = Store::open(options, tollgate_core::World::new(Still, Still)).await.unwrap();
+        let actor = Actor::system("test");
+        let Pools::Sqlite { writer, .. } = store.pools() else { panic!("SQLite") };
+        let on_its_way = writer.hold().await;
+        let unchanged = async { store.write(&actor).await.unwrap().unchanged(()).await.unwrap() };
+        let mut unchanged = Box::pin(unchanged);
+        assert!(timeout(Duration::from_millis(100), &mut unchanged).await.is_err(), "it did not wait");
+        drop(on_its_way);
+        unchanged.await.value
     }
 }

@@ -12,7 +12,7 @@ use tollgate_core::{
     usage::{Journal, Lane, Settlement},
 };
 
-use crate::{Result, Store, StoreEngine, StoreError, engine::Tx, value::values};
+use crate::{Result, Store, StoreError, engine::Tx, value::values};
 
 /// An attempt that began longer ago is not counted for a lane of which nothing is known.
 pub const LANES_REMEMBERED: Duration = Duration::from_secs(400 * 86_400);
@@ -42,25 +42,13 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn usage_make_last(&self, ended: Option<Lane>) -> Result<()> {
-        if self.engine() == StoreEngine::Postgres && ended.is_none() {
-            return Ok(());
-        }
-        let now = self.world().now();
+        let Some(Lane { id, node }) = ended else { return self.pools().all_on_disk().await };
         let mut tx = self.pools().begin().await?;
-        if let Some(Lane { id, node }) = ended {
-            // A lane in which nothing was begun ends too: its node has made it, and it is waited for.
-            let sql = "INSERT INTO journals (id, watermark, node, ended_at) VALUES ($1, 0, $2, $3)
-                       ON CONFLICT (id) DO UPDATE SET node = COALESCE(journals.node, excluded.node),
-                                                      ended_at = excluded.ended_at";
-            tx.execute(sql, values![id, node, now]).await?;
-        }
-        if self.engine() == StoreEngine::Sqlite {
-            // A commit waits for the disk, and brings what was committed before to it, only if it wrote something: a row
-            // that is set to what it was is nothing.
-            let sql = "INSERT INTO journals (id, watermark) VALUES ($1, 1)
-                       ON CONFLICT (id) DO UPDATE SET watermark = journals.watermark + 1";
-            tx.execute(sql, values![Id::<Journal>::from_uuid(uuid::Uuid::nil())]).await?;
-        }
+        // A lane in which nothing was begun ends too: its node has made it, and it is waited for.
+        let sql = "INSERT INTO journals (id, watermark, node, ended_at) VALUES ($1, 0, $2, $3)
+                   ON CONFLICT (id) DO UPDATE SET node = COALESCE(journals.node, excluded.node),
+                                                  ended_at = excluded.ended_at";
+        tx.execute(sql, values![id, node, self.world().now()]).await?;
         tx.commit().await
     }
     /// Forgets the watermarks of journals that ended long ago, in small steps; how many.
