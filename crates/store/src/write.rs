@@ -222,25 +222,51 @@ mod tests {
         }
     }
 
-    /// A repeat is answered as the first call is: not before it is on the disk.
-    #[tokio::test]
-    async fn what_was_found_as_it_is_to_be_is_on_the_disk_when_it_is_said_so() {
-        let directory = tempfile::tempdir().unwrap();
+    async fn open(directory: &std::path::Path) -> Store {
         let options = StoreOptions {
-            url: format!("sqlite:{}", directory.path().join("store.db").display()),
+            url: format!("sqlite:{}", directory.join("store.db").display()),
             connections: 2,
             wait: Duration::from_secs(20),
             lease: Duration::from_secs(10),
             key_prefix: "tg".parse().unwrap(),
         };
-        let store = Store::open(options, tollgate_core::World::new(Still, Still)).await.unwrap();
-        let actor = Actor::system("test");
+        Store::open(options, tollgate_core::World::new(Still, Still)).await.unwrap()
+    }
+    /// Whether it ends only once something that is on its way to the disk is there.
+    async fn waits_for_the_disk(store: &Store, what: impl Future<Output = ()>) -> bool {
         let Pools::Sqlite { writer, .. } = store.pools() else { panic!("SQLite") };
         let on_its_way = writer.hold().await;
-        let unchanged = async { store.write(&actor).await.unwrap().unchanged(()).await.unwrap() };
-        let mut unchanged = Box::pin(unchanged);
-        assert!(timeout(Duration::from_millis(100), &mut unchanged).await.is_err(), "it did not wait");
+        let mut what = Box::pin(what);
+        let waits = timeout(Duration::from_millis(100), &mut what).await.is_err();
         drop(on_its_way);
-        unchanged.await.value
+        if waits {
+            what.await;
+        }
+        waits
+    }
+
+    /// A repeat is answered as the first call is: not before it is on the disk.
+    #[tokio::test]
+    async fn what_was_found_as_it_is_to_be_is_on_the_disk_when_it_is_said_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path()).await;
+        let actor = Actor::system("test");
+        let unchanged = async { store.write(&actor).await.unwrap().unchanged(()).await.unwrap().value };
+        assert!(waits_for_the_disk(&store, unchanged).await);
+    }
+
+    #[tokio::test]
+    async fn what_usage_was_made_from_is_given_up_only_when_it_is_on_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path()).await;
+        assert!(waits_for_the_disk(&store, async { store.usage_make_last(None).await.unwrap() }).await);
+        let ended = Id::new(store.world()).into();
+        assert!(waits_for_the_disk(&store, async { store.usage_make_last(Some(ended)).await.unwrap() }).await);
+        // Counting does not wait.
+        let lane = Id::<tollgate_core::usage::Journal>::new(store.world());
+        let counted = async {
+            store.usage_ship(lane, 0, 1, &[]).await.unwrap();
+        };
+        assert!(!waits_for_the_disk(&store, counted).await);
     }
 }

@@ -24,7 +24,6 @@ contract_of_one_node! {
     a_node_that_ends_is_waited_for_no_more,
     a_write_passes_a_backlog_of_usage_and_its_batches_are_short_for_a_while,
     a_batch_that_is_given_up_leaves_nothing_and_holds_nobody_up,
-    making_last_writes_something_each_time_since_only_that_is_synced,
     another_process_may_write_and_the_node_sees_it,
     only_the_owner_can_read_the_file,
     a_file_that_is_no_store_is_refused,
@@ -200,16 +199,5 @@ async fn a_batch_that_is_given_up_leaves_nothing_and_holds_nobody_up(fixture: Fi
         let watermark = store.journal_watermark(journal).await.unwrap();
         let counted = store.key_recent_requests(key.no).await.unwrap();
         assert_eq!(counted, if watermark == 1 { (500, 500) } else { (0, 0) });
-    }
-}
-
-async fn making_last_writes_something_each_time_since_only_that_is_synced(fixture: Fixture) {
-    let wal = format!("{}-wal", fixture.url.strip_prefix("sqlite:").unwrap());
-    let mut before = std::fs::read(&wal).unwrap();
-    for _ in 0..3 {
-        fixture.store.usage_make_last(None).await.unwrap();
-        let after = std::fs::read(&wal).unwrap();
-        assert!(before != after, "an empty commit does not wait for the disk");
-        before = after;
     }
 }
