@@ -86,7 +86,8 @@ async function launch({ remembers = false, start = (options) => chromium.launch(
 
 /** How a Chromium that did not start ended, in one line: its exit code or signal, or else what Playwright says first. */
 function ending(error) {
-  const lines = String(error).split('\n');
+  // Without the colours of a terminal.
+  const lines = String(error).replace(/\u001b\[\d+m/g, '').split('\n');
   return lines.find((line) => line.includes('process did exit'))?.trim() ?? lines[0];
 }
 

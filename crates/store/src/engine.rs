@@ -97,7 +97,7 @@ impl Pools {
             .filename(path)
             .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
-            // An acknowledged revoke survives a power cut.
+            // An acknowledged revoke survives a power cut all the same: see `writer`.
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(options.wait)
             .foreign_keys(true)
