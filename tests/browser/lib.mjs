@@ -14,8 +14,8 @@ import { chromium } from 'playwright-core';
 
 /** How long one action may wait for its element or page. Generous: a busy machine is no failure. */
 const ACTION_MS = 20_000;
-/** How often a Chromium may be started until it runs. It dies of a signal before its first page now and then, as any program
- * of that size; once it runs, nothing is tried again. */
+/** How often a Chromium may be started until it runs. It was seen to die of a signal before its first page; once it runs,
+ * nothing is tried again. */
 const LAUNCHES = 3;
 /** The viewports: a phone, a tablet, a desk. */
 const HEIGHTS = { 390: 844, 768: 1024, 1440: 900 };

@@ -240,18 +240,11 @@ impl Pools {
             Self::Postgres(pool) => bound!(Postgres, sql, values).fetch_optional(pool).await?.map(Row::Postgres),
         })
     }
-    /// Waits until everything that was committed before this call is on the disk, repeatable transactions included.
+    /// Waits until everything that can be read is on the disk, repeatable transactions included.
     pub(crate) async fn all_on_disk(&self) -> Result<()> {
         match self {
             Self::Sqlite { writer, .. } => writer.all_on_disk().await,
             // A commit there waits for it.
-            Self::Postgres(_) => Ok(()),
-        }
-    }
-    /// Waits until everything that can be read is on the disk, but for repeatable transactions.
-    pub(crate) async fn settled(&self) -> Result<()> {
-        match self {
-            Self::Sqlite { writer, .. } => writer.settled().await,
             Self::Postgres(_) => Ok(()),
         }
     }

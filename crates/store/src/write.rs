@@ -163,8 +163,8 @@ impl Write<'_> {
     pub(crate) async fn unchanged<T>(mut self, value: T) -> Result<Committed<T>> {
         let mut members = self.store.members(&mut self.tx).await?;
         drop(self.tx);
-        // What was found may have been committed a moment ago by somebody who still waits for the disk.
-        self.store.pools().settled().await?;
+        // What was found may have been committed a moment ago by somebody who still waits for the disk, or went away.
+        self.store.pools().all_on_disk().await?;
         members.extend(self.store.local_members());
         Ok(Committed { value, seq: Seq(self.head), members, since: clock::now() })
     }

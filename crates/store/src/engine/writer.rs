@@ -6,7 +6,7 @@
 //!
 //! A commit waits for the disk when its turn is over, and all that wait share one sync ([`Disk`]): the next writer need not
 //! wait for it. So what is committed can be read a moment before it is on the disk; who finds something as they want it
-//! waits for that too ([`Writer::settled`]).
+//! waits for that too ([`Writer::all_on_disk`]).
 //!
 //! Not a pool of one: a pool asks the connection whether it lives before it gives it on, on the runtime of whoever had
 //! it last, and the next one waits for both.
@@ -116,7 +116,8 @@ impl Writer {
     pub(super) async fn begin_alone(&self) -> Result<Writing> {
         self.begin_by("BEGIN EXCLUSIVE", true).await
     }
-    /// Waits until everything that was committed before this call is on the disk, repeatable transactions included.
+    /// Waits until everything that was committed before this call is on the disk: also repeatable transactions, and those
+    /// whose maker went away while they were committed, which nobody has counted.
     pub(super) async fn all_on_disk(&self) -> Result<()> {
         self.disk.reach(self.disk.next(), self.wait).await
     }
@@ -125,10 +126,6 @@ impl Writer {
     pub(crate) async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.disk.next();
         self.disk.turn.lock().await
-    }
-    /// Waits until everything that was committed before this call and is to last is on the disk.
-    pub(super) async fn settled(&self) -> Result<()> {
-        self.disk.reach(self.disk.committed.load(Ordering::SeqCst), self.wait).await
     }
     /// Begins a transaction that somebody waits for, and the row that a statement gives, in one go.
     pub(super) async fn begin_with_row(&self, select: &'static str) -> Result<(Writing, SqliteRow)> {
@@ -159,7 +156,7 @@ impl Writer {
         let mut turn = self.turn.lock().await;
         let is_open = turn.is_open;
         // The log is gone once it is in the file: who still waits for it finds that it was on the disk.
-        if let Err(error) = self.settled().await {
+        if let Err(error) = self.all_on_disk().await {
             tracing::warn!(%error, "the store's log may not be on the disk");
         }
         let Some(mut connection) = turn.connection.take() else { return };
@@ -341,8 +338,6 @@ mod tests {
         // One alone waits for its own.
         insert(writer.begin().await).await.unwrap();
         assert_eq!(SYNCS.load(Ordering::SeqCst), syncs + 1);
-        writer.settled().await.unwrap();
-        assert_eq!(SYNCS.load(Ordering::SeqCst), syncs + 1, "nothing is left to wait for");
         insert(writer.begin_repeatable().await).await.unwrap();
         assert_eq!(SYNCS.load(Ordering::SeqCst), syncs + 1);
         writer.all_on_disk().await.unwrap();
@@ -368,7 +363,7 @@ mod tests {
         assert!(timeout(WHILE, &mut commit).await.is_err(), "it did not wait");
         assert_eq!(count(&options).await, 1, "it can be read");
         insert(writer.begin_repeatable().await).await.unwrap();
-        assert!(timeout(WHILE, writer.settled()).await.is_err(), "who found it as it is did not wait");
+        assert!(timeout(WHILE, writer.all_on_disk()).await.is_err(), "who found it as it is did not wait");
         IS_OPEN.store(true, Ordering::SeqCst);
         commit.await.unwrap().unwrap();
         writer.close().await;
@@ -386,9 +381,30 @@ mod tests {
         assert!(matches!(insert(writer.begin().await).await, Err(StoreError::Unavailable(_))));
         // The kernel would say that all is well now, and has forgotten what it could not write.
         assert!(matches!(insert(writer.begin().await).await, Err(StoreError::Unavailable(_))));
-        assert!(writer.all_on_disk().await.is_err() && writer.settled().await.is_err());
+        assert!(writer.all_on_disk().await.is_err());
         insert(writer.begin_repeatable().await).await.unwrap();
         assert_eq!(count(&options).await, 2, "the second was not even begun");
+    }
+
+    /// Whoever finds what somebody committed who went away meanwhile must not say that it lasts.
+    #[tokio::test]
+    async fn a_commit_that_nobody_waits_for_any_more_is_waited_for_by_who_finds_it() {
+        static SYNCS: AtomicU64 = AtomicU64::new(0);
+        fn counted(log: &Path) -> io::Result<()> {
+            SYNCS.fetch_add(1, Ordering::SeqCst);
+            File::open(log)?.sync_data()
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let (writer, options) = open(directory.path(), counted).await;
+        let mut writing = writer.begin().await.unwrap();
+        writing.connection().unwrap().execute("INSERT INTO t VALUES (1)").await.unwrap();
+        // Committed, and gone before that was counted.
+        writing.connection().unwrap().execute("COMMIT").await.unwrap();
+        drop(writing);
+        assert_eq!((count(&options).await, SYNCS.load(Ordering::SeqCst)), (1, 0));
+        drop(writer.begin().await.unwrap());
+        writer.all_on_disk().await.unwrap();
+        assert_eq!(SYNCS.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
